@@ -69,6 +69,8 @@ impl CaseMask {
                 .into());
             }
             join_labels(&mut all.data, &own.data, [&self.first.path, &layer.path], rule)?;
+            all.holds_values |= own.holds_values;
+            all.taken = all.taken.or(own.taken);
         }
         Ok(all)
     }

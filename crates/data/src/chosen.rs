@@ -96,6 +96,7 @@ mod tests {
             pairs: ids.iter().map(pair).collect(),
             group_source: GroupSource::Image,
             parts: Some(ids.iter().map(part).collect()),
+            left_out: None,
             warnings: Vec::new(),
             columns: Vec::new(),
         };

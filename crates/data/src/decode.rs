@@ -8,6 +8,7 @@ use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
 use crate::content::{head_of, is_big_tiff};
 use crate::error::{DataError, Result};
+use crate::exif::orientation;
 use crate::limits::{MAX_DECODER_BYTES, MAX_PIXELS};
 use crate::{jpeg, png_chunks, tiff_kinds};
 
@@ -84,7 +85,11 @@ impl<'a> Picture<'a> {
             let mut decoder = decoder
                 .map_err(|error| DataError::Unreadable { path: path.to_path_buf(), problem: error.to_string() })?;
             // A damaged tag says nothing.
-            let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+            let orientation = if format == Some(ImageFormat::Jpeg) {
+                decoder.exif_metadata().ok().flatten().map_or(Orientation::NoTransforms, |exif| orientation(&exif))
+            } else {
+                decoder.orientation().unwrap_or(Orientation::NoTransforms)
+            };
             let (width, height) = decoder.dimensions();
             let content = Content::Library(Box::new(decoder));
             Self { path, format, content, orientation, size: [width, height], gray_bits }
@@ -108,8 +113,7 @@ impl<'a> Picture<'a> {
     fn with_late_tag(mut self) -> Result<Self> {
         if self.format == Some(ImageFormat::Png) {
             let exif = png_chunks::exif_of_whole(self.path)?;
-            let orientation = exif.and_then(|exif| Orientation::from_exif_chunk(&exif));
-            self.orientation = orientation.unwrap_or(Orientation::NoTransforms);
+            self.orientation = exif.map_or(Orientation::NoTransforms, |exif| orientation(&exif));
         }
         Ok(self)
     }

@@ -17,10 +17,12 @@ use crate::columns::{GroupSource, PairEntry, Rows, assign_classes, assign_groups
 use crate::config::{DataConfig, SECTION};
 use crate::error::{DataError, Result};
 use crate::manifest::Manifest;
-use crate::names::{IMAGE_FOLDERS, MASK_FOLDERS, file_name, folder_named, is_one_of, key, nfc, stem, unique_ids};
-use crate::part::{Parts, SPLIT_COLUMN};
+use crate::names::{
+    DRIVE_WORDS, IMAGE_FOLDERS, MASK_FOLDERS, OF_DRIVE, file_name, folder_named, is_one_of, key, nfc, stem, unique_ids,
+};
+use crate::part::{Parts, SPLIT_COLUMN, folders_warning};
 use crate::remarks;
-use crate::tree::{FURTHER, LEFT_OUT, LeftOut, OUTSIDE, Tree, UNLISTED};
+use crate::tree::{FURTHER, LeftOut, OUTSIDE, Tree, UNLISTED};
 
 /// The ending of a mask's stem if the mask lies beside its image.
 pub(crate) const MASK_SUFFIX: &str = "_mask";
@@ -66,7 +68,9 @@ pub struct Dataset {
     pub group_source: GroupSource,
     /// The part of every pair, if the manifest's column `split` names it.
     pub parts: Option<Parts>,
-    /// Warnings for the user. They contain no ids.
+    /// How many files and folders were left out, by the reason, in a sentence; none if nothing was.
+    pub left_out: Option<String>,
+    /// Further warnings for the user. They contain no ids.
     pub warnings: Vec<String>,
     /// The columns of the manifest, if there is one.
     pub columns: Vec<String>,
@@ -96,6 +100,8 @@ impl Dataset {
             found.by_manifest(manifest, columns, classes.map(|(_, column)| column))?;
             found.count_unlisted(root);
             Layout::Manifest
+        } else if is_of_drive(root) {
+            return Err(DataError::EmptyDataset { path: root.to_path_buf(), found: DRIVE_WORDS.to_owned() });
         } else if let (Some(images), Some(masks)) = twins {
             found.by_folders(root, &Tree::below(&images)?, &Tree::below(&masks)?)?;
             found.count_beside(root, [&images, &masks]);
@@ -108,7 +114,8 @@ impl Dataset {
             let path = root.to_path_buf();
             return Err(DataError::EmptyDataset { path, found: format!("looked for the layout {layout}{looked}") });
         }
-        let mut warnings: Vec<String> = found.left_out.words().into_iter().collect();
+        let left_out = found.left_out.words();
+        let mut warnings = Vec::new();
         if found.previews > 0 {
             warnings.push(format!(
                 "{} picture(s) have a DICOM file of the same name beside them, which is not read here: prepare the folder first \
@@ -121,12 +128,16 @@ impl Dataset {
         }
         let mut pairs = found.pairs(root)?;
         let parts = parts(&pairs, manifest.as_ref(), Rows::of(config), &mut warnings)?;
+        if parts.is_none() {
+            let folders: Vec<String> = pairs.iter().filter_map(|pair| folder_below(root, &pair.image)).collect();
+            warnings.extend(folders_warning(folders.iter().map(String::as_str)));
+        }
         if let Some(classes) = classes.filter(|_| layout != Layout::Manifest) {
             assign_classes(&mut pairs, classes)?;
         }
         let group_source = assign_groups(root, &mut pairs, manifest.as_ref(), config, &mut warnings)?;
         let columns = manifest.map(|manifest| manifest.columns).unwrap_or_default();
-        Ok(Self { root: root.to_path_buf(), layout, pairs, group_source, parts, warnings, columns })
+        Ok(Self { root: root.to_path_buf(), layout, pairs, group_source, parts, left_out, warnings, columns })
     }
 
     /// A warning about the split that [`crate::split_by_group`] makes, if no patients are known.
@@ -147,9 +158,9 @@ impl Dataset {
         ))
     }
 
-    /// Whether a warning of a data set says what was left out of its folder.
-    pub fn tells_left_out(warning: &str) -> bool {
-        warning.starts_with(LEFT_OUT)
+    /// What was left out, if anything was, and the further warnings.
+    pub fn remarks(&self) -> impl Iterator<Item = &str> {
+        self.left_out.iter().chain(&self.warnings).map(String::as_str)
     }
 
     /// How the pairs are split, in words: by group, or as the manifest says.
@@ -437,6 +448,18 @@ pub(crate) fn has_inner_folders(root: &Path, files: &[PathBuf]) -> bool {
     let inner = |names: &[&str]| files.iter().any(|path| in_folder(root, path, names));
     let mut masks = files.iter().filter(|path| stem(path).ends_with(MASK_SUFFIX));
     inner(&IMAGE_FOLDERS) && inner(&MASK_FOLDERS) && masks.all(|path| in_folder(root, path, &MASK_FOLDERS))
+}
+
+/// Whether a folder, or one in it, holds one that is named as that of DRIVE's masks.
+fn is_of_drive(root: &Path) -> bool {
+    let inner = std::fs::read_dir(root).into_iter().flatten().flatten().map(|entry| entry.path());
+    std::iter::once(root.to_path_buf()).chain(inner).any(|folder| folder.join(OF_DRIVE).is_dir())
+}
+
+/// The folder of a file below `root`, with slashes.
+fn folder_below(root: &Path, path: &Path) -> Option<String> {
+    let folder = path.strip_prefix(root).ok()?.parent()?;
+    Some(folder.components().map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/"))
 }
 
 /// Whether one of the folders between `root` and a file has one of `names`.

@@ -38,7 +38,7 @@ pub enum DataError {
     /// No pair was found under the data folder.
     #[error("{path}: no image and mask pairs found ({found}); expected images/ and masks/ with the same stems, \
              NAME.png beside NAME_mask.png, or a manifest.csv with the columns image and mask; \
-             point --data at such a folder", path = path.display())]
+             point --data at such a folder, or make one with `pig prepare`, which also reads DICOM, NIfTI and other names", path = path.display())]
     EmptyDataset {
         /// The data folder.
         path: PathBuf,

@@ -22,6 +22,7 @@ mod decode;
 pub mod deform;
 pub mod discover;
 pub mod error;
+mod exif;
 pub mod folder;
 pub mod intensity;
 mod jpeg;

@@ -20,7 +20,8 @@ use crate::pairs::record::{Conversion, Encoded, Facts, Member, Record};
 use crate::pairs::store::Store;
 use crate::preparation::Preparation;
 use crate::prepared_set::PreparedSet;
-use crate::remarks::{exchanged, other_values};
+use crate::read::Taken;
+use crate::remarks::{exchanged, other_order, other_values};
 
 /// Pairs that are prepared before they are written: enough for all cores, few enough for the memory.
 const AT_ONCE: usize = 64;
@@ -337,6 +338,10 @@ fn describe(set: &mut PreparedSet, facts: &[Facts], config: &DataConfig, has_mas
     }
     set.warnings.extend(swapped);
     set.warnings.extend(other_values(others, total, "data"));
+    for taken in [Taken::Indices, Taken::Grays] {
+        let of = |found: &&Facts| found.other_order == Some(taken == Taken::Indices);
+        set.warnings.extend(other_order(facts.iter().filter(of).count(), total, None, taken));
+    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,13 @@ pub const IMAGE_FOLDERS: [&str; 2] = ["images", "image"];
 /// Names of a folder of masks, in order of preference, in any case.
 pub const MASK_FOLDERS: [&str; 4] = ["masks", "mask", "labels", "label"];
 
+/// Where DRIVE keeps its masks.
+pub const OF_DRIVE: &str = "1st_manual";
+
+/// What is said of a folder with one of this name in it.
+pub const DRIVE_WORDS: &str = "as in DRIVE, the folder 1st_manual holds the masks, and a folder mask holds the field of view, which would be \
+                               read as lesion";
+
 /// File name endings of pictures, in lower case.
 pub const PICTURE_ENDINGS: [&str; 6] = ["png", "jpg", "jpeg", "tif", "tiff", "bmp"];
 

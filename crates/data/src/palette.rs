@@ -11,6 +11,7 @@ use image::{DynamicImage, GrayImage};
 use crate::classes::ClassCode;
 use crate::content::{head_of, is_picture, is_tiff};
 use crate::error::{DataError, Result};
+use crate::exif::orientation;
 use crate::png_chunks::{self, COLOUR_TYPE_AT, INDEXED};
 use crate::tiff_kinds;
 
@@ -37,6 +38,15 @@ pub(crate) struct Declared {
     pub(crate) codes: Vec<Option<ClassCode>>,
 }
 
+/// Which of a palette's numbers were taken as the labels of a mask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// The indices.
+    Indices,
+    /// The grays that people see.
+    Grays,
+}
+
 /// The first bytes of a PNG.
 const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 
@@ -46,6 +56,21 @@ pub(crate) struct Indexed {
     pub(crate) indices: Vec<u8>,
     /// The classes, if the file declares them.
     pub(crate) declared: Option<Declared>,
+}
+
+impl Indexed {
+    /// Whether the palette shows nothing but grays, and these do not grow with their indices: a mask by index then differs from what
+    /// people see. `pixels` are the colours that it shows.
+    pub(crate) fn has_other_order(&self, pixels: impl Iterator<Item = [u16; 3]>) -> bool {
+        let mut shown = [None; 256];
+        for (&index, [red, green, blue]) in self.indices.iter().zip(pixels) {
+            if red != green || green != blue {
+                return false;
+            }
+            shown[usize::from(index)] = Some(red);
+        }
+        !shown.into_iter().flatten().is_sorted()
+    }
 }
 
 /// The classes that a mask declares; none if it is no PNG with a palette, or declares none.
@@ -91,8 +116,7 @@ pub(crate) fn read(path: &Path) -> Result<Option<Indexed>> {
         (0..width as usize).map(pixel).collect()
     };
     let indices: Vec<u8> = bytes.chunks_exact(frame.line_size.max(1)).take(height as usize).flat_map(unpack).collect();
-    let exif = png_chunks::exif_of_whole(path)?;
-    let orientation = exif.and_then(|exif| Orientation::from_exif_chunk(&exif)).unwrap_or(Orientation::NoTransforms);
+    let orientation = png_chunks::exif_of_whole(path)?.map_or(Orientation::NoTransforms, |exif| orientation(&exif));
     let Some(picture) = GrayImage::from_raw(width, height, indices) else {
         let problem = "the file has fewer pixels than its header says".to_owned();
         return Err(DataError::Unreadable { path: path.to_path_buf(), problem });

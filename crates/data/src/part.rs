@@ -55,6 +55,27 @@ pub(crate) enum Column {
     Other(String),
 }
 
+/// A warning if pictures lie in folders that are named as parts of a split, such as `train` and `test`, which nothing reads as one. `folders`
+/// are the folders of pictures below the data folder, with slashes.
+pub fn folders_warning<'a>(folders: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let mut found: BTreeMap<Part, &str> = BTreeMap::new();
+    for folder in folders {
+        for name in folder.split('/') {
+            if let Some(part) = Part::from_word(name) {
+                found.entry(part).or_insert(name);
+            }
+        }
+    }
+    let names: Vec<&str> = found.into_values().collect();
+    (names.len() > 1).then(|| {
+        format!(
+            "The folders {} are not read as a split: their pairs are used together. To keep them apart, give the folder of one part, or a \
+             manifest.csv whose column {SPLIT_COLUMN:?} says train, validation or test.",
+            names.join(", ")
+        )
+    })
+}
+
 /// Reads the column: the id and the value of every pair. `table` names the table for errors.
 ///
 /// # Errors
@@ -97,6 +118,13 @@ mod tests {
         let found = words.map(|word| Part::from_word(word).map(Part::word).unwrap_or_default());
         let expected = ["training", "training", "validation", "validation", "validation", "test", "test", "", ""];
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn folders_of_parts_are_told() {
+        let told = folders_warning(["train/images", "test/images", "train/images", "val"]).unwrap();
+        assert!(told.starts_with("The folders train, val, test are not read as a split"), "{told}");
+        assert_eq!(folders_warning(["train/images", "train/more", "tests", ""]), None);
     }
 
     #[test]

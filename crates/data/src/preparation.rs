@@ -16,7 +16,7 @@ use crate::error::{DataError, Result};
 use crate::intensity::{Histogram, IntensityMap, to_unit};
 use crate::pairs::record::{Conversion, Facts, Fitted, FittedPair, Shape};
 use crate::placement::{Placement, pad};
-use crate::read::{ImageHeader, RawImage, RawMask, holds_values, read_header, read_image, read_mask};
+use crate::read::{ImageHeader, RawImage, RawMask, Taken, read_header, read_image, read_mask};
 use crate::resample::{fit_within, resize_image, resize_labels_area, resize_mask_nearest};
 use crate::split_error::SplitError;
 use crate::{class_source, colour};
@@ -147,27 +147,18 @@ impl Preparation {
                 _ => Conversion::None,
             },
             turned: image.turned,
-            other_values: lesion_pixels == 0 && self.has_other_values(pair)?,
+            other_values: lesion_pixels == 0 && mask.holds_values && self.names_values(),
+            other_order: mask.taken.map(|taken| taken == Taken::Indices),
             classes: [self.config.coding().held(&mask.data), channels_held(&fitted, self.config.mask_channels())],
         };
         Ok(FittedPair { image: self.fit_image(&image, window), mask: fitted, facts })
     }
 
-    /// Whether the settings name the values that mean lesion, and the mask of a pair without lesion holds others.
-    fn has_other_values(&self, pair: &PairEntry) -> Result<bool> {
+    /// Whether the settings name the values that mean lesion.
+    fn names_values(&self) -> bool {
         let DataConfig { mask_values, mask_threshold, .. } = &self.config;
         // Where 0 is lesion, a mask of another value alone is an empty one.
-        let names =
-            mask_values.as_ref().map_or(mask_threshold.is_some(), |values| !values.0.contains(&MaskValue::Gray(0)));
-        if !names {
-            return Ok(false);
-        }
-        for path in pair.mask.iter().flat_map(CaseMask::paths) {
-            if holds_values(path)? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        mask_values.as_ref().map_or(mask_threshold.is_some(), |values| !values.0.contains(&MaskValue::Gray(0)))
     }
 
     /// Refuses a picture of another bit depth where one range of intensities was measured for all.
@@ -364,7 +355,7 @@ fn read_pair(pair: &PairEntry, config: &DataConfig) -> Result<(RawImage, RawMask
 
 fn empty_mask(image: &RawImage) -> RawMask {
     let (width, height) = (image.width, image.height);
-    RawMask { width, height, data: vec![0; width * height] }
+    RawMask { width, height, data: vec![0; width * height], holds_values: false, taken: None }
 }
 
 /// The percentiles of all pixels of the training pairs, after the crop.

@@ -14,6 +14,7 @@ use crate::config::{Case, DataConfig, MaskRule, MaskValue, MaskValues};
 use crate::decode::{Decoded, Picture};
 use crate::error::{DataError, Result};
 pub use crate::limits::MAX_PIXELS;
+pub use crate::palette::Taken;
 use crate::palette::{self, Declared, Indexed};
 
 /// How many of a mask's values an error lists.
@@ -76,6 +77,10 @@ pub struct RawMask {
     pub height: usize,
     /// Labels of shape (height, width): 0 background, 1 lesion; of several classes as their [`crate::classes::Coding`] says.
     pub data: Vec<u8>,
+    /// Whether the file holds another value than 0 or black.
+    pub holds_values: bool,
+    /// What was taken of a palette whose grays are in another order than their indices; `None` for any other file.
+    pub taken: Option<Taken>,
 }
 
 impl RawMask {
@@ -165,6 +170,11 @@ pub fn read_mask_by(path: &Path, rule: &MaskRule<'_>) -> Result<RawMask> {
     if let Some(case) = rule.case.filter(|_| !names_classes) {
         return of_case(path, rule, case);
     }
+    let holds_values = decoded.samples.iter().any(|&sample| sample != 0);
+    let taken = indexed
+        .as_ref()
+        .filter(|indexed| indexed.declared.is_none() && indexed.has_other_order(decoded.pixels()))
+        .map(|indexed| taken_of(&indexed.indices, rule));
     let data = if !rule.classes.is_empty() {
         labels_by(path, &decoded, indexed.as_ref(), rule)?
     } else if let Some(Indexed { indices, declared: Some(Declared { names, overlap, .. }) }) = declared {
@@ -191,7 +201,7 @@ pub fn read_mask_by(path: &Path, rule: &MaskRule<'_>) -> Result<RawMask> {
         };
         decoded.pixels().map(|pixel| u8::from(lesion.contains(&pixel))).collect()
     };
-    Ok(RawMask { width: decoded.width, height: decoded.height, data })
+    Ok(RawMask { width: decoded.width, height: decoded.height, data, holds_values, taken })
 }
 
 /// What a number among `data.mask_values` means that is greater than all indices of a file with a palette.
@@ -201,6 +211,15 @@ enum Beyond {
     NoPixel,
     /// The gray that the palette shows, such as 255 for white.
     ShownGray,
+}
+
+/// What a rule takes of a palette of grays.
+fn taken_of(indices: &[u8], rule: &MaskRule<'_>) -> Taken {
+    let greatest = indices.iter().max().map_or(0, |&index| u16::from(index));
+    let is_index = |value: &MaskValue| matches!(value, MaskValue::Gray(gray) if *gray <= greatest);
+    let mut values = rule.values.into_iter().flat_map(|values| &values.0);
+    let by_values = rule.threshold.is_none() && values.any(is_index);
+    if by_values || !rule.classes.is_empty() { Taken::Indices } else { Taken::Grays }
 }
 
 /// Lesion of a mask with a palette. A number is an index, as in `data.classes`; what it is beyond all indices of the file, the caller says. A
@@ -365,14 +384,6 @@ pub fn gray(values: &[f32], channels: usize) -> Vec<f32> {
         return values.to_vec();
     }
     values.as_chunks::<3>().0.iter().map(|&pixel| weighted(pixel)).collect()
-}
-
-/// Whether a mask file holds another value than 0 or black.
-///
-/// # Errors
-/// As [`read_image`].
-pub fn holds_values(path: &Path) -> Result<bool> {
-    Ok(Picture::open(path)?.decode()?.samples.iter().any(|&sample| sample != 0))
 }
 
 /// Counts the pixels with each value of a mask file. The keys are the values as a user would write them in

@@ -1,5 +1,7 @@
 //! Remarks about data that reading, preparing, inspecting and measuring make alike.
 
+use crate::read::Taken;
+
 /// 16-bit pictures whose greatest value is below this leave a bit unused: they hold data of 10, 12 or 15 bits.
 pub const USED_BITS: f64 = 32_768.0;
 
@@ -9,6 +11,25 @@ pub fn other_values(count: usize, total: usize, section: &str) -> Option<String>
         format!(
             "{count} of {total} mask(s) hold values other than 0, but none that means lesion by {section}.mask_values or \
              {section}.mask_threshold: they count as free of lesion. `pig inspect` lists the values of masks."
+        )
+    })
+}
+
+/// A warning of masks with a palette whose grays are in another order than their indices: `count` of `total`, and what was `taken` of them.
+/// `first` is one of these files, if it may be named.
+pub fn other_order(count: usize, total: usize, first: Option<&str>, taken: Taken) -> Option<String> {
+    let such = first.map_or_else(String::new, |first| format!(", such as {first}"));
+    let taken = match taken {
+        Taken::Indices => {
+            "the indices count, as numbers of values, classes and labels name them, not the grays that people see"
+        }
+        Taken::Grays => {
+            "the grays that people see count, not the indices, as no values, classes or labels are named by index"
+        }
+    };
+    (count > 0).then(|| {
+        format!(
+            "{count} of {total} mask(s) have a palette of grays in another order than their indices{such}: {taken}."
         )
     })
 }

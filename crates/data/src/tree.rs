@@ -16,9 +16,6 @@ const COMPANIONS: [&str; 17] = [
     "lock", "tmp",
 ];
 
-/// How a sentence about what was left out begins.
-pub(crate) const LEFT_OUT: &str = "Left out: ";
-
 /// Why files are left out.
 const HIDDEN: &str = "hidden or a system's own";
 const RUN: &str = "runs of pig";
@@ -56,7 +53,7 @@ impl LeftOut {
 
     /// The counts in words; none if nothing was left out.
     pub(crate) fn words(&self) -> Option<String> {
-        (!self.0.is_empty()).then(|| format!("{LEFT_OUT}{self}."))
+        (!self.0.is_empty()).then(|| format!("Left out: {self}."))
     }
 }
 

@@ -44,7 +44,8 @@ impl Dataset {
             pairs,
             group_source: named.map_or(GroupSource::Image, |groups| GroupSource::Column(groups.column)),
             parts: None,
-            warnings: left_out.into_iter().collect(),
+            left_out,
+            warnings: Vec::new(),
             columns: Vec::new(),
         })
     }
@@ -58,6 +59,7 @@ impl Dataset {
             layout: Layout::Images,
             pairs: self.pairs.iter().filter(|pair| wanted.contains(&pair.id)).map(of_pair).collect(),
             parts: None,
+            left_out: None,
             warnings: Vec::new(),
             ..self.clone()
         }

@@ -25,9 +25,13 @@ fn picture() -> GrayImage {
 }
 
 fn write_jpeg(path: &Path, tag: u8) {
+    write_jpeg_with(path, &exif(tag));
+}
+
+fn write_jpeg_with(path: &Path, exif: &[u8]) {
     let (picture, mut bytes) = (picture(), Vec::new());
     JpegEncoder::new_with_quality(&mut bytes, 95).write_image(&picture, 32, 16, ExtendedColorType::L8).unwrap();
-    let content = [b"Exif\0\0".to_vec(), exif(tag)].concat();
+    let content = [&b"Exif\0\0"[..], exif].concat();
     let length = (content.len() as u16 + 2).to_be_bytes();
     std::fs::write(path, [&bytes[..2], &[0xff, 0xe1], &length, &content, &bytes[2..]].concat()).unwrap();
 }
@@ -80,6 +84,41 @@ fn pictures_are_turned_as_their_tags_say() {
     // A damaged or unknown tag says nothing.
     write_jpeg(&dir.path().join("b.jpg"), 9);
     assert!(!read_image(&dir.path().join("b.jpg"), 1).unwrap().turned);
+}
+
+/// Some writers store the tag as LONG, which Pillow and libtiff read.
+#[test]
+fn a_tag_of_32_bits_is_read() {
+    let dir = tempdir().unwrap();
+    // The second of two entries; the first is the width.
+    let little = b"II*\0\x08\0\0\0\x02\0\x00\x01\x03\0\x01\0\0\0\x20\0\0\0\x12\x01\x04\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+    let big = b"MM\0*\0\0\0\x08\0\x02\x01\x00\0\x03\0\0\0\x01\0\x20\0\0\x01\x12\0\x04\0\0\0\x01\0\0\0\x06\0\0\0\0";
+    for exif in [little, big] {
+        let path = dir.path().join("a.jpg");
+        write_jpeg_with(&path, exif);
+        let image = read_image(&path, 1).unwrap();
+        assert_eq!(([image.width, image.height], image.turned), ([16, 32], true));
+        let mut info = png::Info::with_size(32, 16);
+        (info.color_type, info.bit_depth) = (png::ColorType::Grayscale, png::BitDepth::Eight);
+        info.exif_metadata = Some(exif.to_vec().into());
+        let path = dir.path().join("a.png");
+        let encoder = png::Encoder::with_info(std::fs::File::create(&path).unwrap(), info).unwrap();
+        encoder.write_header().unwrap().write_image_data(picture().as_raw()).unwrap();
+        let header = read_header(&path).unwrap();
+        assert_eq!([header.width, header.height], [16, 32]);
+    }
+    // Twice, of another type, unknown, or cut, it says nothing.
+    let path = dir.path().join("b.jpg");
+    let is_turned = |exif: &[u8]| {
+        write_jpeg_with(&path, exif);
+        read_image(&path, 1).unwrap().turned
+    };
+    for (at, value) in [(26, 2), (24, 5), (31, 1)] {
+        let mut exif = little.to_vec();
+        exif[at] = value;
+        assert!(!is_turned(&exif), "{value} at {at}");
+    }
+    assert!(is_turned(little) && !is_turned(&little[..32]));
 }
 
 #[test]

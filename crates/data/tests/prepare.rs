@@ -44,6 +44,21 @@ fn eight_bits_map_by_data_type_and_masks_to_plus_and_minus_one() {
 }
 
 #[test]
+fn palettes_of_grays_in_another_order_are_told() {
+    let dir = tempdir().unwrap();
+    folders(dir.path(), 2);
+    let mut encoder = png::Encoder::new(std::fs::File::create(dir.path().join("masks/a00.png")).unwrap(), 8, 6);
+    encoder.set_color(png::ColorType::Indexed);
+    encoder.set_palette(vec![255, 255, 255, 0, 0, 0]);
+    let indices: Vec<u8> = (0..48).map(|at| u8::from(at > 20)).collect();
+    encoder.write_header().unwrap().write_image_data(&indices).unwrap();
+    let set = prepare(dir.path(), &config([6, 8], Intensity::Dtype)).unwrap().1;
+    let told: Vec<&String> = set.warnings.iter().filter(|text| text.contains("another order")).collect();
+    let [told] = told[..] else { panic!("{:?}", set.warnings) };
+    assert!(told.starts_with("1 of 2 mask(s) have a palette") && told.contains("the grays that people see count"));
+}
+
+#[test]
 fn every_raw_value_survives_the_way_there_and_back() {
     let dir = tempdir().unwrap();
     folders(&dir.path().join("8"), 1);

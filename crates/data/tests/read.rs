@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use common::{colour8, gray8, gray16};
 use image::{ImageBuffer, Luma, LumaA, Rgb, Rgba};
 use pig_data::config::{MaskRule, MaskValue, MaskValues};
-use pig_data::read::{ImageHeader, read_header, read_image, read_mask, read_mask_by};
+use pig_data::read::{ImageHeader, Taken, read_header, read_image, read_mask, read_mask_by};
 use pig_data::{DataConfig, DataError};
 use proptest::prelude::*;
 use tempfile::tempdir;
@@ -114,6 +114,36 @@ fn masks_of_two_values_explain_themselves() {
         &DataConfig { mask_values: Some(MaskValues(vec![MaskValue::Gray(85)])), ..DataConfig::default() },
     );
     assert_eq!(whole.unwrap().lesion_pixels(), 2);
+}
+
+/// A palette may show grays that fall while their indices grow: then people see another mask than the one by index.
+#[test]
+fn a_palette_of_grays_in_another_order_is_told() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("m.png");
+    let write = |shown: [u8; 3]| {
+        let mut encoder = png::Encoder::new(std::fs::File::create(&path).unwrap(), 4, 1);
+        encoder.set_color(png::ColorType::Indexed);
+        encoder.set_palette(shown.into_iter().flat_map(|gray| [gray; 3]).collect::<Vec<u8>>());
+        encoder.write_header().unwrap().write_image_data(&[0, 1, 1, 2]).unwrap();
+    };
+    let read = |values: Option<&[u16]>| {
+        let values = values.map(|values| MaskValues(values.iter().map(|&value| MaskValue::Gray(value)).collect()));
+        let mask = read_mask(&path, &DataConfig { mask_values: values, ..DataConfig::default() }).unwrap();
+        assert!(mask.holds_values);
+        (mask.data, mask.taken)
+    };
+    write([0, 128, 255]);
+    assert_eq!(read(Some(&[1])), (vec![0, 1, 1, 0], None));
+    write([0, 255, 0]);
+    assert_eq!(read(Some(&[2])), (vec![0, 0, 0, 1], Some(Taken::Indices)));
+    assert_eq!(read(Some(&[255])), (vec![0, 1, 1, 0], Some(Taken::Grays)), "beyond all indices");
+    assert_eq!(read(None), (vec![0, 1, 1, 0], Some(Taken::Grays)));
+    let threshold = DataConfig { mask_threshold: Some(9.0), ..DataConfig::default() };
+    assert_eq!(read_mask(&path, &threshold).unwrap().taken, Some(Taken::Grays));
+    gray8(&path, 2, 1, |_, _| 0);
+    let mask = read_mask(&path, &DataConfig::default()).unwrap();
+    assert_eq!((mask.holds_values, mask.taken), (false, None));
 }
 
 #[test]

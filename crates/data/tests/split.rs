@@ -24,6 +24,7 @@ fn dataset(groups: &[usize]) -> Dataset {
         pairs: groups.iter().enumerate().map(pair).collect(),
         group_source: GroupSource::Column("patient".to_owned()),
         parts: None,
+        left_out: None,
         warnings: Vec::new(),
         columns: Vec::new(),
     }

@@ -125,6 +125,8 @@ pub struct Mask {
     pub columns: usize,
     /// rows * columns values: 1 inside any selected segment, else 0.
     pub values: Vec<u8>,
+    /// The greatest value that its frames store, of any pixel; of a fractional object, out of [`SegmentationKind::Fractional`]'s `max`.
+    pub greatest: u16,
 }
 
 /// An open segmentation. Its header is in memory, and its masks stay in the file.
@@ -220,7 +222,7 @@ impl Segmentation {
 
     fn empty(&self) -> Mask {
         let (rows, columns) = (self.info.rows as usize, self.info.columns as usize);
-        Mask { rows, columns, values: vec![0; rows * columns] }
+        Mask { rows, columns, values: vec![0; rows * columns], greatest: 0 }
     }
 
     /// Adds the selected segments of a frame to the mask.
@@ -249,6 +251,7 @@ impl Segmentation {
         };
         for (place, value) in mask.values.iter_mut().zip(stored.iter()) {
             *place |= u8::from(inside(value));
+            mask.greatest = mask.greatest.max(value as u16);
         }
         Ok(())
     }

@@ -89,6 +89,10 @@ fn fractional_masks_need_a_threshold() {
         mask.values.iter().map(|&value| u32::from(value)).sum::<u32>()
     };
     assert!(count(0.01) > count(0.5) && count(0.5) > count(0.99));
+    let greatest = segmentation.mask(&source, &Selection::All, Some(1.0)).unwrap().greatest;
+    // Half a value below and above, since shares are rounded.
+    let beside = |half: f64| count(((f64::from(greatest) + half) / 255.0).min(1.0));
+    assert!(beside(-0.5) > 0 && (greatest == 255 || beside(0.5) == 0), "{greatest}");
 }
 
 #[test]

@@ -154,9 +154,7 @@ impl Folder {
             return Err(ExportError::AllLeftOut { path: root.to_path_buf(), count });
         }
         let rule = if only_kept { "are not marked \"keep\"" } else { "are marked \"reject\"" };
-        let (told, warnings): (Vec<String>, Vec<String>) =
-            dataset.warnings.into_iter().partition(|warning| Dataset::tells_left_out(warning));
-        let told = told.into_iter().map(|words| format!("{}: {words}", root.display()));
+        let told = dataset.left_out.map(|words| format!("{}: {words}", root.display()));
         let rejected = (count > 0).then(|| {
             format!(
                 "{}: {count} pair(s) {rule} in the column {COLUMN} of the manifest and are left out",
@@ -164,7 +162,7 @@ impl Folder {
             )
         });
         let (left_out, warnings) =
-            (told.chain(rejected).collect(), warnings.into_iter().chain(split_warning).collect());
+            (told.into_iter().chain(rejected).collect(), dataset.warnings.into_iter().chain(split_warning).collect());
         Ok(Self { pairs, left_out, group_source: dataset.group_source, warnings, data })
     }
 }

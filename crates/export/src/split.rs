@@ -40,6 +40,7 @@ pub(crate) fn folds(job: &mut Job<'_>) -> Result<Vec<Fold>> {
         pairs: real,
         group_source,
         parts: None,
+        left_out: None,
         warnings: Vec::new(),
         columns: Vec::new(),
     };

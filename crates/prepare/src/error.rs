@@ -51,6 +51,17 @@ pub enum PrepareError {
         expected: &'static str,
     },
 
+    /// A channel of a source that is not chosen, or that is not there.
+    #[error("{}: {problem}; expected {expected}", path.display())]
+    Channel {
+        /// The file, or the description that names its channels.
+        path: PathBuf,
+        /// What was found, with the channels that there are.
+        problem: String,
+        /// What is expected.
+        expected: String,
+    },
+
     /// There is nothing to prepare.
     #[error("{}: no images found for the layout {layout} (found {found}); expected {expected}; give the path of the folder that holds the \
              release, or choose another layout with --layout", path.display())]
@@ -65,14 +76,52 @@ pub enum PrepareError {
         expected: &'static str,
     },
 
+    /// A folder of several data sets, or one above a data set.
+    #[error("{}: the folder holds {count} data set(s) of nnU-Net or the Medical Segmentation Decathlon in folders of their own: {sets}; \
+             expected one data set, whose dataset.json lies in the folder itself; give the path of one of them, such as {}, or read \
+             every file with --layout generic", path.display(), path.join(first).display())]
+    SeveralSets {
+        /// The source folder.
+        path: PathBuf,
+        /// How many data sets there are.
+        count: usize,
+        /// The folders of the data sets in it.
+        sets: String,
+        /// The first of them.
+        first: String,
+    },
+
     /// An image without a mask.
-    #[error("{}: no mask found; expected {expected}; add the mask, or set prepare.missing_mask to \"skip\" or \"empty\"",
+    #[error("{}: no mask found; expected {expected}; add the mask, or list images and masks in a \
+             manifest.csv with the columns image and mask, or set prepare.missing_mask to \"skip\" (or \"empty\" if there is no lesion)",
             path.display())]
     MissingMask {
         /// The image.
         path: PathBuf,
         /// Where the mask was expected.
         expected: String,
+    },
+
+    /// A file that is named as a mask, but belongs to no image, so that it would be read as an image.
+    #[error("{}: it is named as a mask, or as a picture made of one, but belongs to no image by its name{hint}; expected NAME_mask beside \
+             the image NAME, or a folder masks beside images with the same names; list images and masks in a manifest.csv with the \
+             columns image and mask, or rename it or remove it", path.display())]
+    NamedAsMask {
+        /// The file.
+        path: PathBuf,
+        /// Which image of another folder has its name, in words with a space before them; empty if none has.
+        hint: String,
+    },
+
+    /// A public release whose folder of masks holds something else than what its name says.
+    #[error("{}: {problem}; {remedy}", path.display())]
+    Release {
+        /// The folder.
+        path: PathBuf,
+        /// What it holds.
+        problem: &'static str,
+        /// What to do.
+        remedy: &'static str,
     },
 
     /// Several images share a name, and nothing says to which of them a mask belongs.

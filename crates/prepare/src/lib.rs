@@ -10,6 +10,7 @@
 
 pub mod affine;
 mod budget;
+pub mod channel;
 pub mod error;
 pub mod fill;
 pub mod foreground;

@@ -10,7 +10,7 @@ use pig_data::table::{Column, Columns, write_csv};
 
 use crate::budget::Budget;
 use crate::error::{PrepareError, Result};
-use crate::layouts::{Case, Found};
+use crate::layouts::{Case, Found, counted};
 use crate::prepared_folder::{CaseNote, CaseState, Description, Folder, begun, hash_texts};
 use crate::privacy::Key;
 use crate::record::{Record, fill_others};
@@ -19,6 +19,7 @@ use crate::row_classes::found;
 mod case;
 mod colours;
 mod ids;
+mod mask_notes;
 mod notes;
 mod place;
 mod plan;
@@ -27,6 +28,7 @@ mod sixteen;
 mod work;
 
 use ids::case_ids;
+use mask_notes::OfMasks;
 use notes::{case_notes, colour_warnings, notes, warnings};
 use work::Work;
 
@@ -105,7 +107,7 @@ fn prepare_all(request: &Request, progress: &dyn Progress) -> Result<Summary> {
 }
 
 /// The errors of files that could not be read while the source was searched.
-fn unreadable(request: &Request, found: &mut Found) -> Result<Vec<Outcome>> {
+fn unreadable(request: &Request, found: &mut Found) -> Result<Vec<Outcome<'static>>> {
     let mut outcomes = Vec::new();
     for (path, error) in std::mem::take(&mut found.unreadable) {
         if request.strict {
@@ -117,24 +119,24 @@ fn unreadable(request: &Request, found: &mut Found) -> Result<Vec<Outcome>> {
 }
 
 /// The result of a case.
-enum Outcome {
-    Done { state: CaseState, kept: bool },
+enum Outcome<'a> {
+    Done { case: &'a Case, state: CaseState, kept: bool },
     Failed(String, PrepareError),
     Stopped,
 }
 
 impl Work<'_> {
     /// Prepares all cases in parallel; the outcomes are in the order of the cases.
-    fn run(&self, cases: &[Case]) -> Result<Vec<Outcome>> {
+    fn run<'a>(&self, cases: &'a [Case]) -> Result<Vec<Outcome<'a>>> {
         self.progress.begin(cases.len());
         let (failed, done) = (AtomicBool::new(false), AtomicUsize::new(0));
-        let one = |case: &Case| {
+        let one = |case: &'a Case| {
             let failed_before = self.request.strict && failed.load(Ordering::Relaxed);
             if self.progress.stop_requested() || failed_before || self.full.load(Ordering::Relaxed) {
                 return Outcome::Stopped;
             }
             let outcome = match case::prepare_case(self, case) {
-                Ok(Some((state, kept))) => Outcome::Done { state, kept },
+                Ok(Some((state, kept))) => Outcome::Done { case, state, kept },
                 Ok(None) => Outcome::Stopped,
                 Err(error) => {
                     failed.store(true, Ordering::Relaxed);
@@ -147,7 +149,7 @@ impl Work<'_> {
             self.progress.done(done.fetch_add(1, Ordering::Relaxed) + 1);
             outcome
         };
-        let outcomes: Vec<Outcome> = cases.par_iter().map(one).collect();
+        let outcomes: Vec<Outcome<'a>> = cases.par_iter().map(one).collect();
         // A full disk is no fault of the source: it ends the preparation, and is not listed among the errors of files.
         let fail = |outcome| match outcome {
             Outcome::Failed(_, error) if self.request.strict || error.full().is_some() => Err(error),
@@ -162,7 +164,7 @@ impl Work<'_> {
 fn finish(
     work: &Work<'_>,
     found: &Found,
-    outcomes: Vec<Outcome>,
+    outcomes: Vec<Outcome<'_>>,
     mut description: Description,
     unreadable: usize,
 ) -> Result<Summary> {
@@ -176,7 +178,7 @@ fn finish(
         warnings: Vec::new(),
     };
     let (mut records, mut sources): (Vec<Record>, Vec<String>) = (Vec::new(), Vec::new());
-    let mut told = Vec::new();
+    let (mut told, mut of_masks) = (Vec::new(), OfMasks::default());
     let total = outcomes.len();
     for outcome in outcomes {
         match outcome {
@@ -185,7 +187,8 @@ fn finish(
                 let reason = strip_source(&error.to_string(), &request.source);
                 summary.errors.push((place, reason));
             }
-            Outcome::Done { state, kept } => {
+            Outcome::Done { case, state, kept } => {
+                of_masks.add(&state.notes, case, &request.source);
                 summary.kept += usize::from(kept);
                 description.cases += usize::from(!state.records.is_empty());
                 description.left_out_empty += state.left_out_empty;
@@ -205,7 +208,7 @@ fn finish(
     work.folder.errors(&summary.errors)?;
     description.errors = summary.errors.len();
     if records.is_empty() {
-        return Err(no_pairs(&request.out, &summary, &description, total));
+        return Err(no_pairs(&request.out, &summary, &description, (found, total)));
     }
     let pairs = work.folder.check(&records)?;
     work.folder.manifest(&records)?;
@@ -228,18 +231,21 @@ fn finish(
     summary.warnings.extend(colour_warnings(&told, total, work));
     summary.notes.extend(notes);
     summary.warnings.extend(warned);
+    summary.warnings.extend(of_masks.warnings(request.config.seg_threshold, total));
     summary.warnings.extend(warnings(&records));
     summary.description = description;
     Ok(summary)
 }
 
 /// The error of a preparation without a single pair, with advice that fits the cause.
-fn no_pairs(out: &Path, summary: &Summary, description: &Description, total: usize) -> PrepareError {
+fn no_pairs(out: &Path, summary: &Summary, description: &Description, (found, total): (&Found, usize)) -> PrepareError {
     let (empty, without) = (description.left_out_empty, description.left_out_without_mask);
     let first = summary.errors.first().map_or_else(String::new, |(_, reason)| format!("; the first: {reason}"));
+    let others =
+        if found.left_out.is_empty() { String::new() } else { format!("; not read: {}", counted(&found.left_out)) };
     let why = format!(
         "{} of {total} image(s) or volume(s) could not be prepared, {empty} image(s) or slice(s) without lesion and {without} \
-         without a mask were left out{first}",
+         without a mask were left out{first}{others}",
         summary.errors.len(),
     );
     let remedy = match (summary.errors.is_empty(), empty > 0, without > 0) {

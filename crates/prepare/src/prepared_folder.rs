@@ -12,6 +12,7 @@ use pig_data::manifest::Manifest;
 use pig_data::table::{Column, Columns, write_csv, write_parquet};
 use pig_files::hex;
 
+use crate::channel::Channel;
 use crate::error::{PrepareError, Result};
 use crate::layouts::Layout;
 use crate::record::{Record, with_columns};
@@ -121,16 +122,40 @@ pub(crate) enum CaseNote {
     OtherValues,
     /// The mask's affine differs from the image's by so many millimetres, which the settings say to ignore.
     AffineIgnored(f64),
+    /// The labels of the mask, as bits, of which the last stands for all from 63 on: all are lesion, because nothing says what they mean.
+    Labels(u64),
+    /// What a fractional DICOM SEG holds on the image.
+    Fraction {
+        /// Its number among the case's mask files: their names stay out of the folder.
+        mask: usize,
+        /// The greatest value.
+        greatest: u16,
+        /// The value that means a share of 1.
+        max: u8,
+    },
+    /// A mask has a palette of grays in another order than their indices.
+    OtherOrder {
+        /// Its number among the case's mask files.
+        mask: usize,
+        /// Whether the indices were taken, not the grays.
+        by_index: bool,
+    },
 }
 
 /// The hash of settings, layout and key.
 pub(crate) fn settings_hash(config: &PrepareConfig, layout: Layout, key: &str) -> String {
     // The order of the fields is fixed by the struct.
-    let text = toml::to_string(config).unwrap_or_default();
+    let text = toml::to_string(&with_channel(config)).unwrap_or_default();
     // Folders that were prepared before there were classes keep their hash.
     let text = text.replace("classes = []\n", "").replace("classes_overlap = false\n", "");
     let text = text.replace("segment_classes = \"code\"\n", "");
     hex(&Sha256::digest(format!("{FORMAT}\n{}\n{key}\n{text}", layout.word())))
+}
+
+/// The settings with the channel that is read if none is set; folders were prepared with it when it was the default.
+fn with_channel(config: &PrepareConfig) -> PrepareConfig {
+    let channel = config.channel.clone().or(Some(Channel::Number(0)));
+    PrepareConfig { channel, ..config.clone() }
 }
 
 /// Hashes a list of texts unambiguously: each text is preceded by its length.
@@ -342,11 +367,12 @@ fn difference(found: &Description, wanted: &Description) -> Option<String> {
     if found.hashes.key != wanted.hashes.key {
         return Some("made with another key, or without a key; expected the same key".to_owned());
     }
-    if found.prepare == wanted.prepare {
+    let (found, wanted) = (with_channel(&found.prepare), with_channel(&wanted.prepare));
+    if found == wanted {
         return None;
     }
     let table = |config: &PrepareConfig| toml::Table::try_from(config).unwrap_or_default();
-    let (old, new) = (table(&found.prepare), table(&wanted.prepare));
+    let (old, new) = (table(&found), table(&wanted));
     let word = |value: Option<&toml::Value>| value.map_or("nothing".to_owned(), ToString::to_string);
     let keys: std::collections::BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     let key = keys.into_iter().find(|key| old.get(*key) != new.get(*key))?;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use pig_data::classes::{Coding, Kind, check};
 use pig_data::config::{ClassConfig, MaskResize, MaskValue, MaskValues, Resize, SizeWord, size_from_one_or_two};
 
+use crate::channel::Channel;
 use crate::error::{PrepareError, Result};
 
 /// The greatest width or height that can be set.
@@ -106,8 +107,10 @@ pub struct PrepareConfig {
     pub box_shape: BoxShape,
     /// A box is also drawn on this many slices before and after its own slice.
     pub box_slices: usize,
-    /// Which input channel of an nnU-Net case is read.
-    pub channel: usize,
+    /// Which channel is read, of cases that nnU-Net keeps in a file for each channel, and of NIfTI files with several channels (four
+    /// dimensions, as in the Medical Segmentation Decathlon): a number from 0, or a name in `dataset.json`. If not set, the first one of
+    /// files for each channel; a file with several channels is refused.
+    pub channel: Option<Channel>,
     /// How prepared pairs are named: `auto`, `hash` or `source`.
     pub names: Names,
     /// The manifest column of a generic folder that names the patient. If not set, the column `patient` is used if there is one,
@@ -160,7 +163,7 @@ impl Default for PrepareConfig {
             seg_threshold: 0.5,
             box_shape: BoxShape::Ellipse,
             box_slices: 0,
-            channel: 0,
+            channel: None,
             names: Names::Auto,
             group_column: None,
         }

@@ -126,6 +126,11 @@ type SegFrame<'a> = (&'a str, Option<&'a str>);
 
 /// A segmentation whose frame of number n has lesion in its first n + 1 rows. It lists all images of the series.
 fn segmentation(path: &Path, orientation: &str, frames: &[SegFrame<'_>]) {
+    fraction(path, orientation, frames, [1, 1]);
+}
+
+/// As [`segmentation`], with this value of lesion and this one of a share of 1.
+fn fraction(path: &Path, orientation: &str, frames: &[SegFrame<'_>], [lesion, max]: [u16; 2]) {
     let one = 1_u16.to_le_bytes();
     let named = |instance: &str| text(0x0008, 0x1155, "UI", instance);
     let listed: Vec<Vec<u8>> = (0..3).map(|slice| named(&format!("1.2.3.{slice}"))).collect();
@@ -154,11 +159,11 @@ fn segmentation(path: &Path, orientation: &str, frames: &[SegFrame<'_>]) {
     dicom.raw = vec![
         (0x0008, 0x1115, "SQ", items(&[instances])),
         (0x0062, 0x0002, "SQ", items(&[segment])),
-        (0x0062, 0x000e, "US", one.to_vec()),
+        (0x0062, 0x000e, "US", max.to_le_bytes().to_vec()),
         (0x5200, 0x9229, "SQ", items(&[shared.concat()])),
         (0x5200, 0x9230, "SQ", items(&frames.iter().map(frame).collect::<Vec<_>>())),
     ];
-    dicom.write(path, |frame, row, _| u16::from(row <= frame));
+    dicom.write(path, |frame, row, _| if row <= frame { lesion } else { 0 });
 }
 
 /// The lesion pixels of each source mask, sorted.
@@ -196,6 +201,32 @@ fn frames_of_a_segmentation_without_a_source_belong_to_the_image_at_their_place(
     let error = try_made(source.path(), whole()).1.unwrap_err().to_string();
     assert!(error.contains("3 of 3 image(s) or volume(s) could not be prepared"), "{error}");
     assert!(error.contains("0.dcm: no mask found"), "{error}");
+}
+
+/// Values that all lie below the threshold are told, with their file: the images would pass for free of lesion.
+#[test]
+fn a_faint_fractional_segmentation_is_told() {
+    let source = tempfile::tempdir().unwrap();
+    series(source.path());
+    let frames = [("0\\0\\0", Some("1.2.3.0")), ("0\\0\\3", Some("1.2.3.1"))];
+    fraction(&source.path().join("seg.dcm"), AXIAL, &frames, [90, 200]);
+    let with = |seg_threshold: f64| made(source.path(), PrepareConfig { seg_threshold, empty_share: 1.0, ..whole() });
+    let is_told = |text: &&String| text.contains("fractional DICOM SEG");
+    let (out, summary) = with(0.5);
+    assert_eq!(lesions(out.path()), [0, 0, 0]);
+    let warning = summary.warnings.iter().find(is_told).expect("a warning");
+    assert!(warning.starts_with("1 of 1 fractional DICOM SEG object(s) have values, but all below"), "{warning}");
+    assert!(
+        warning.contains("seg_threshold = 0.5,") && warning.contains("0.450 (90 of 200), in seg.dcm."),
+        "{warning}"
+    );
+    assert!(!std::fs::read_to_string(out.path().join("manifest.csv")).unwrap().contains("seg.dcm"));
+    let (out, summary) = with(0.4);
+    assert_eq!(lesions(out.path()), [0, SIDE, 2 * SIDE]);
+    assert!(!summary.warnings.iter().any(|text| is_told(&text)), "{:?}", summary.warnings);
+    // The image without lesion is not what is told of.
+    fraction(&source.path().join("seg.dcm"), AXIAL, &frames, [0, 200]);
+    assert!(!with(0.5).1.warnings.iter().any(|text| is_told(&text)), "nothing is drawn");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod common;
 
 use common::*;
+use pig_prepare::channel::Channel;
 use pig_prepare::settings::WindowRule;
 use pig_prepare::{Layout, PrepareConfig};
 
@@ -34,14 +35,17 @@ fn nnunet_reads_a_channel_and_leaves_out_ignored_labels() {
         })),
     );
     let config = PrepareConfig {
-        channel: 1,
+        channel: Some(Channel::Number(1)),
         window: WindowRule::Stored,
         size: [6, 8],
         mask_resize: pig_data::config::MaskResize::Nearest,
         ..PrepareConfig::default()
     };
-    let summary = run(&request(source.path(), out.path(), config)).unwrap();
+    let summary = run(&request(source.path(), out.path(), config.clone())).unwrap();
     assert_eq!((summary.description.layout, summary.description.pairs), (Layout::NnUnet, 1));
+    let note =
+        "1 file(s) of other channels were not read; prepare.channel chooses: 0 (T1), 1 (FLAIR). Read was 1 (FLAIR).";
+    assert!(summary.notes.iter().any(|found| found == note), "{:?}", summary.notes);
     assert_eq!(summary.description.left_out_empty, 3);
     let row = &manifest(out.path())[0];
     assert_eq!((row["slice"].as_str(), row["slices"].as_str(), row["slice_spacing_mm"].as_str()), ("1", "4", "3"));
@@ -50,6 +54,101 @@ fn nnunet_reads_a_channel_and_leaves_out_ignored_labels() {
     let expected: Vec<u16> = (48..96).collect();
     assert_eq!(read_gray(&out.path().join(&row["image"])).2, expected);
     assert_eq!(read_gray(&out.path().join(&row["mask"])).2.iter().position(|&value| value != 0), Some(2));
+    // By its name, and by names and numbers that are not there.
+    let of = |channel: Option<Channel>| {
+        let out = tempfile::tempdir().unwrap();
+        let made = run(&request(source.path(), out.path(), PrepareConfig { channel, ..config.clone() }));
+        made.map(|_| read_gray(&out.path().join(&manifest(out.path())[0]["image"])).2)
+    };
+    let name = |name: &str| Some(Channel::Name(name.to_owned()));
+    assert_eq!(of(name("flair")).unwrap(), expected);
+    assert_eq!([of(None).unwrap(), of(name("T1")).unwrap()], [vec![0; 48], vec![0; 48]]);
+    for wrong in [name("T2"), Some(Channel::Number(2))] {
+        let error = of(wrong).unwrap_err().to_string();
+        assert!(error.contains("dataset.json") && error.contains("0 (T1), 1 (FLAIR)"), "{error}");
+    }
+}
+
+/// A task of the Medical Segmentation Decathlon holds all channels of a case in a file of four dimensions, the channel last.
+#[test]
+fn a_channel_of_four_dimensions_is_chosen() {
+    let source = tempfile::tempdir().unwrap();
+    let put = |name: &str, bytes: &[u8]| {
+        std::fs::create_dir_all(source.path().join(name).parent().unwrap()).unwrap();
+        std::fs::write(source.path().join(name), bytes).unwrap();
+    };
+    let json =
+        r#"{"modality": {"0": "T2", "1": "ADC"}, "labels": {"0": "background", "1": "PZ"}, "file_ending": ".nii"}"#;
+    put("dataset.json", json.as_bytes());
+    // Voxel (i, j, k) of channel c is 100 c + i + 8 j in every slice; bytes 40 to 56 of the header are the dimensions.
+    let with_dimensions = |mut file: Vec<u8>, dimensions: &[i16]| {
+        for (index, value) in [dimensions.len() as i16].iter().chain(dimensions).enumerate() {
+            file[40 + 2 * index..42 + 2 * index].copy_from_slice(&value.to_le_bytes());
+        }
+        file
+    };
+    let image = |dimensions: &[i16]| {
+        let voxels: Vec<u8> =
+            [0_u8, 100].into_iter().flat_map(|add| (0..144_u8).map(move |at| add + at % 48)).collect();
+        with_dimensions(nifti([8, 6, 3], 2, 8, [1.0; 3], &voxels), dimensions)
+    };
+    put("imagesTr/prostate_00.nii", &image(&[8, 6, 3, 2]));
+    let lesion: Vec<u8> = (0..144).map(|at| u8::from(at == 50)).collect();
+    put("labelsTr/prostate_00.nii", &with_dimensions(nifti([8, 6, 3], 2, 8, [1.0; 3], &lesion), &[8, 6, 3, 1]));
+    let made = |channel: Option<Channel>| {
+        let out = tempfile::tempdir().unwrap();
+        let config = PrepareConfig { window: WindowRule::Stored, size: [6, 8], channel, ..PrepareConfig::default() };
+        let made = run(&request(source.path(), out.path(), config));
+        made.map(|_| {
+            let rows = manifest(out.path());
+            assert_eq!((rows.len(), rows[0]["slice"].as_str(), rows[0]["source_mask_pixels"].as_str()), (1, "1", "1"));
+            read_gray(&out.path().join(&rows[0]["image"])).2
+        })
+    };
+    let name = |name: &str| Some(Channel::Name(name.to_owned()));
+    let expected = |add: u16| (add..add + 48).collect::<Vec<u16>>();
+    assert_eq!([made(name("T2")).unwrap(), made(name("adc")).unwrap()], [expected(0), expected(100)]);
+    assert_eq!(made(Some(Channel::Number(1))).unwrap(), expected(100));
+    let error = made(None).unwrap_err().to_string();
+    assert!(
+        error.contains("prostate_00.nii: the file has 2 channel(s): 0 (T2), 1 (ADC); expected the number or"),
+        "{error}"
+    );
+    // ITK writes channels as the fifth dimension.
+    put("imagesTr/prostate_00.nii", &image(&[8, 6, 3, 1, 2]));
+    assert_eq!(made(name("ADC")).unwrap(), expected(100));
+    put("imagesTr/prostate_00.nii", &image(&[8, 6, 1, 2, 2]));
+    assert!(made(name("ADC")).unwrap_err().to_string().contains("dimensions [8, 6, 1, 2, 2]"));
+    put("imagesTr/prostate_00.nii", &image(&[8, 6, 3, 2])[..352 + 287]);
+    assert!(made(name("T2")).unwrap_err().to_string().contains("639 bytes"), "the last channel is cut");
+    // A file of one channel has no other, and a folder without names has numbers alone.
+    put("imagesTr/prostate_00.nii", &image(&[8, 6, 3]));
+    assert_eq!(made(None).unwrap(), expected(0));
+    assert!(made(name("ADC")).unwrap_err().to_string().contains("has 1 channel(s), and prepare.channel is 1"));
+    put("imagesTr/prostate_00.nii", &image(&[8, 6, 3, 2]));
+    std::fs::remove_file(source.path().join("dataset.json")).unwrap();
+    for (from, to) in [("imagesTr", "images"), ("labelsTr", "labels")] {
+        std::fs::rename(source.path().join(from), source.path().join(to)).unwrap();
+    }
+    assert_eq!(made(Some(Channel::Number(1))).unwrap(), expected(100));
+    assert!(made(name("ADC")).unwrap_err().to_string().contains("expected a number from 0"));
+    assert!(made(None).unwrap_err().to_string().contains("has 2 channel(s): 0, 1;"));
+    // Masks of several volumes are refused.
+    put("labels/prostate_00.nii", &image(&[8, 6, 3, 2]));
+    assert!(made(Some(Channel::Number(1))).unwrap_err().to_string().contains("dimensions [8, 6, 3, 2]"));
+}
+
+/// A folder made before a channel could be left open goes on: the first one was the default.
+#[test]
+fn a_folder_of_the_first_channel_goes_on_without_it() {
+    let (source, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    write_pair(source.path(), "a", 12, 12, 1, 3.0);
+    let first = PrepareConfig { channel: Some(Channel::Number(0)), ..small(12) };
+    run(&request(source.path(), out.path(), first)).unwrap();
+    assert_eq!(run(&request(source.path(), out.path(), small(12))).unwrap().kept, 1);
+    let other = PrepareConfig { channel: Some(Channel::Number(1)), ..small(12) };
+    let error = run(&request(source.path(), out.path(), other)).unwrap_err().to_string();
+    assert!(error.contains("prepare.channel = 1; expected nothing"), "{error}");
 }
 
 /// Three labels, of which one is ignored, become two classes: palettes that name them, counts by class, and the way back.
@@ -201,4 +300,33 @@ fn an_ending_that_no_image_has_is_named() {
         assert!(error.contains(words), "{words}: {error}");
     }
     assert_eq!(made("png").unwrap(), 1);
+}
+
+/// `nnUNet_raw`, and a folder with tasks of the Medical Segmentation Decathlon, hold data sets of different organs, which are not one.
+#[test]
+fn a_folder_above_data_sets_is_refused_with_their_names() {
+    let raw = tempfile::tempdir().unwrap();
+    let json = r#"{"labels": {"background": 0, "lesion": 1}, "file_ending": ".png"}"#;
+    for set in ["Dataset027_ACDC", "Dataset002_Heart"] {
+        write_png(&raw.path().join(format!("{set}/imagesTr/a_0000.png")), 12, 12, picture(12, 12, 1));
+        write_png(&raw.path().join(format!("{set}/labelsTr/a.png")), 12, 12, vec![1; 144]);
+        std::fs::write(raw.path().join(set).join("dataset.json"), json).unwrap();
+    }
+    let made = |layout: Option<Layout>, set: &str| {
+        let out = tempfile::tempdir().unwrap();
+        let mut request = request(&raw.path().join(set), out.path(), small(12));
+        request.layout = layout;
+        run(&request).map(|summary| summary.description.pairs)
+    };
+    for layout in [None, Some(Layout::NnUnet)] {
+        let error = made(layout, "").unwrap_err().to_string();
+        assert!(error.contains("holds 2 data set(s)"), "{error}");
+        assert!(error.contains("in folders of their own: Dataset002_Heart, Dataset027_ACDC; expected one"), "{error}");
+        let place = raw.path().join("Dataset002_Heart");
+        assert!(error.contains(&format!("such as {},", place.display())), "{error}");
+    }
+    assert_eq!(made(None, "Dataset027_ACDC").unwrap(), 1);
+    // A single set in a folder is named, too: it may be the folder of a download.
+    std::fs::remove_dir_all(raw.path().join("Dataset027_ACDC")).unwrap();
+    assert!(made(None, "").unwrap_err().to_string().contains("holds 1 data set(s)"));
 }

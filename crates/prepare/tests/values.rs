@@ -123,6 +123,65 @@ fn pictures_with_labels_that_nothing_declares_are_errors() {
     assert!(reason.contains("labelsTr/a.png: unexpected labels: 255 (") && reason.contains("0, 1"), "{reason}");
 }
 
+/// A palette may show grays that fall while their indices grow: then people see another mask than the one by index.
+#[test]
+fn palettes_of_grays_in_another_order_are_told_with_a_file() {
+    let source = tempfile::tempdir().unwrap();
+    write_pair(source.path(), "a", 16, 16, 1, 4.0);
+    for name in ["b", "c"] {
+        write_png(&source.path().join(format!("images/{name}.png")), 16, 16, picture(16, 16, 2));
+        let file = std::fs::File::create(source.path().join(format!("masks/{name}.png"))).unwrap();
+        let mut encoder = png::Encoder::new(file, 16, 16);
+        encoder.set_color(png::ColorType::Indexed);
+        encoder.set_palette(vec![255, 255, 255, 0, 0, 0]);
+        let indices: Vec<u8> = (0..256).map(|at| u8::from(at >= 40)).collect();
+        encoder.write_header().unwrap().write_image_data(&indices).unwrap();
+    }
+    // Index 1 is black and covers most; 255 is beyond all indices, and so is the gray that the palette shows.
+    for (label, lesion, taken) in [(1, 216, "the indices count"), (255, 40, "the grays that people see count")] {
+        let made = made(source.path(), PrepareConfig { mask_values: Some(values(&[label])), ..small(16) });
+        let told: Vec<&String> = made.summary().warnings.iter().filter(|text| text.contains("another order")).collect();
+        let [told] = told[..] else { panic!("{:?}", made.summary().warnings) };
+        assert!(told.starts_with("2 of 3 mask(s)") && told.contains("such as masks/b.png: "), "{told}");
+        assert!(told.contains(taken), "{told}");
+        let pixels: Vec<String> =
+            manifest(made.out.path()).iter().map(|row| row["source_mask_pixels"].clone()).collect();
+        assert_eq!(pixels.iter().filter(|pixels| **pixels == lesion.to_string()).count(), 2, "{pixels:?}");
+    }
+}
+
+/// LiTS and KiTS mark the organ by 1 and the tumour by 2: without a word, the organ would be lesion.
+#[test]
+fn labels_of_volumes_that_nothing_tells_apart_are_told() {
+    let mask = |first: u8, second: u8| {
+        let value = |index: usize| match index {
+            10..40 => first,
+            40..60 => second,
+            _ => 0,
+        };
+        nifti(SIZE, 2, 8, [1.0; 3], &(0..VOXELS).map(value).collect::<Vec<u8>>())
+    };
+    let source = tempfile::tempdir().unwrap();
+    for name in ["a", "b"] {
+        std::fs::write(source.path().join(format!("{name}.nii")), volume()).unwrap();
+    }
+    let told = |made: &Made| made.summary().warnings.iter().find(|text| text.contains("count as lesion")).cloned();
+    let write = |masks: [Vec<u8>; 2]| {
+        for (name, mask) in ["a_mask.nii", "b_mask.nii"].into_iter().zip(masks) {
+            std::fs::write(source.path().join(name), mask).unwrap();
+        }
+    };
+    write([mask(1, 2), mask(1, 70)]);
+    let all = made(source.path(), small(16));
+    let warning = told(&all).expect("a warning");
+    assert!(warning.starts_with("2 mask(s) of volumes hold the labels 1, 2, 63 or more, and all"), "{warning}");
+    assert_eq!(all.lesion(), 100);
+    let some = made(source.path(), PrepareConfig { mask_values: Some(values(&[2])), ..small(16) });
+    assert_eq!((told(&some), some.lesion()), (None, 20));
+    write([mask(1, 1), mask(1, 0)]);
+    assert_eq!(told(&made(source.path(), small(16))), None);
+}
+
 #[test]
 fn soft_masks_of_other_folders_need_a_threshold() {
     for (lesion, rest, config, expected) in [

@@ -1,6 +1,6 @@
 //! Pictures resized to the same size, so that they can be compared pixel by pixel.
 
-use crate::{Result, masks::FolderMasks};
+use crate::{Error, Result, masks::FolderMasks};
 use pig_data::{
     Source,
     classes::Coding,
@@ -72,24 +72,28 @@ pub(crate) fn unlike_colours(sets: &[(&str, Colours)]) -> Option<String> {
 /// # Errors
 /// When the folder or an image cannot be read.
 pub fn unused_bits(source: Source<'_>) -> Result<Option<String>> {
-    let greatest = |path: &PathBuf| -> Result<Option<f32>> {
-        if read_header(path)?.bit_depth < 16 {
-            return Ok(None);
-        }
-        Ok(Some(read_image(path, 1)?.data.into_iter().fold(0.0, f32::max)))
-    };
     let files: Vec<PathBuf> = source.images()?.into_values().collect();
-    let found: Vec<f32> = files.par_iter().filter_map(|path| greatest(path).transpose()).collect::<Result<_>>()?;
-    let high = found.iter().copied().fold(0.0, f32::max);
-    if found.is_empty() || f64::from(high) >= USED_BITS {
-        return Ok(None);
-    }
+    let headers: Vec<ImageHeader> = files.par_iter().map(|path| read_header(path)).collect::<Result<_, _>>()?;
+    let wide = files.iter().zip(headers).filter(|(_, header)| header.bit_depth == 16).map(|(path, _)| path);
+    let wide: Vec<&PathBuf> = wide.collect();
+    // Features were made of these pictures already: the first one that uses its bits ends this, so that few are decoded twice.
+    let greatest = |path: &&PathBuf| -> Result<f32, Option<Error>> {
+        let image = read_image(path, 1).map_err(|error| Some(Error::from(error)))?;
+        let high = image.data.into_iter().fold(0.0, f32::max);
+        if f64::from(high) < USED_BITS { Ok(high) } else { Err(None) }
+    };
+    let found: Result<f32, Option<Error>> = wide.par_iter().map(greatest).try_reduce(|| 0.0, |a, b| Ok(a.max(b)));
+    let high = match found {
+        Ok(high) if !wide.is_empty() => high,
+        Ok(_) | Err(None) => return Ok(None),
+        Err(Some(error)) => return Err(error),
+    };
     Ok(Some(format!(
         "{}: {} image(s) have 16 bits, but no value above {high}: Inception sees 8 of the 16 bits, so they are nearly black to it, at most {:.0} \
          of 255, and distances are smaller than those of the pictures that people see; `pig prepare` makes pictures of the whole range, to \
          train with and to compare",
         source.folder.display(),
-        found.len(),
+        wide.len(),
         high * 255.0 / f32::from(u16::MAX),
     )))
 }

@@ -264,8 +264,8 @@ fn subjects(request: &PredictRequest, model: &SegmentModel, observer: &dyn Obser
         Ok((dataset, own)) => {
             request.truth.check_words(data, &dataset, &own)?;
             tell_rows(&dataset, &own, observer)?;
-            for warning in &dataset.warnings {
-                note(observer, warning.clone());
+            for warning in dataset.remarks() {
+                note(observer, warning.to_owned());
             }
             let pairs = dataset.pairs.into_iter();
             (pairs.map(|pair| Subject { id: pair.id, image: pair.image, truth: pair.mask }).collect(), own)

@@ -142,7 +142,7 @@ impl RunData {
     pub fn warnings(&self) -> Vec<String> {
         let Self { dataset, set, .. } = self;
         let split = dataset.split_warning();
-        dataset.warnings.iter().cloned().chain(split).chain(set.warnings.iter().cloned()).collect()
+        dataset.remarks().map(str::to_owned).chain(split).chain(set.warnings.iter().cloned()).collect()
     }
 
     /// Refuses a split without training pairs, and a class of which no training pair has a pixel.
@@ -359,7 +359,7 @@ fn tell(dataset: &Dataset, split: &str, observer: &dyn Observer) {
             dataset.layout,
         ),
     );
-    for warning in &dataset.warnings {
-        warn(observer, warning.clone());
+    for warning in dataset.remarks() {
+        warn(observer, warning.to_owned());
     }
 }

@@ -85,8 +85,8 @@ fn tell(config: &Config, images: &Dataset, in_training: usize, held_out: &HeldOu
             takers(config).join(" and "),
         ),
     );
-    for warning in &images.warnings {
-        warn(observer, warning.clone());
+    for warning in images.remarks() {
+        warn(observer, warning.to_owned());
     }
     warn_of_patients(images, held_out, observer);
     let is_conditioned = config.trained_roles().any(|role| role.takes_unlabelled() && role != Role::Unconditional);

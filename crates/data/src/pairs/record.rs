@@ -101,6 +101,9 @@ pub(crate) struct Facts {
     /// Whether the settings name the values that mean lesion, and the mask in the file has others alone.
     #[serde(default)]
     pub(crate) other_values: bool,
+    /// Of a mask with a palette whose grays are in another order than their indices, whether the indices were taken.
+    #[serde(default)]
+    pub(crate) other_order: Option<bool>,
     /// The classes that the mask has in the file, and as prepared, as bits; 0 in files that were written before there were several.
     #[serde(default)]
     pub(crate) classes: [u32; 2],

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use pig_data::config::{ClassConfig, MaskValues};
 
 use super::content::Kind;
+use crate::channel::ChannelChoice;
 use crate::privacy::Secret;
 
 /// A side of the body.
@@ -45,7 +46,7 @@ pub enum ImageSource {
     Picture(PathBuf),
     /// DICOM, with one or more frames.
     Dicom(PathBuf),
-    /// NIfTI, with two or three dimensions.
+    /// NIfTI, with two or three dimensions, or a fourth one of channels.
     Nifti(PathBuf),
 }
 
@@ -149,6 +150,8 @@ pub struct Case {
     pub masks: MaskSource,
     /// The patient, if the layout names one.
     pub patient: Option<Secret>,
+    /// Which channel of a NIfTI file is read; `None` for a file that must have only one.
+    pub channel: Option<ChannelChoice>,
     /// The side, if the layout names one.
     pub side: Option<Side>,
     /// The view, such as CC or MLO, if the layout names one.
@@ -181,6 +184,7 @@ impl Case {
             image,
             masks,
             patient: None,
+            channel: Some(ChannelChoice::default()),
             side: None,
             view: None,
             class: None,

@@ -1,20 +1,20 @@
 //! Any other folder. If there is a `manifest.csv` with the columns `image` and `mask`, it lists the pairs. Otherwise a mask is
-//! searched beside its image as `NAME_mask` (or `_seg`, `_segmentation`, `_label`, followed by a number for further lesions),
+//! searched beside its image as `NAME_mask` (or another of the endings in [`super::words`], followed by a number for further lesions),
 //! in a folder `masks` or `labels` with the same folders and name as the image in `images`, and among the DICOM SEG objects
-//! that reference the image.
+//! that reference the image. Masks of such names in a folder that is named as one of masks belong to the only image of their name.
 //!
 //! A manifest may add details to the pairs that it lists, or, by its column `id` (the image's stem), to the images found:
 //! `patient` or `group`, `laterality`, `view`, `class`, and `pixel_height_mm` with `pixel_width_mm`. Other columns are carried over, unless
 //! they may identify people. With `prepare.class_column`, a column names the class of each mask.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
 use pig_data::DataError;
 use pig_data::columns::class_column;
 use pig_data::content::unread_format_of;
 use pig_data::manifest::Manifest;
-use pig_data::names::{IMAGE_FOLDERS, MASK_FOLDERS, nfc};
+use pig_data::names::{DRIVE_WORDS, IMAGE_FOLDERS, MASK_FOLDERS, OF_DRIVE, nfc};
 use pig_data::remarks;
 use pig_dicom::Limits;
 
@@ -26,11 +26,9 @@ use super::listed;
 use super::listing::{Listing, note};
 use super::pairing::{Paired, Pairing};
 use super::walk::{Entry, Tree};
-use crate::error::Result;
-use crate::settings::{PrepareConfig, SECTION};
-
-/// Endings of the names of masks.
-const SUFFIXES: [&str; 4] = ["_mask", "_segmentation", "_seg", "_label"];
+use super::words::{mask_words, strip_suffix};
+use crate::error::{PrepareError, Result};
+use crate::settings::{MissingMask, PrepareConfig, SECTION};
 
 pub(super) fn list(tree: &Tree, config: &PrepareConfig, limits: &Limits) -> Result<Listing> {
     let manifest = Manifest::in_folder(&tree.root)?;
@@ -46,9 +44,11 @@ pub(super) fn list(tree: &Tree, config: &PrepareConfig, limits: &Limits) -> Resu
         listing.notes.extend(details.notes.clone());
         return Ok(listing);
     }
+    refuse_drive(tree)?;
     let mut listing = Listing::default();
     let headers = Headers::read(tree, limits, &mut listing);
     let (paired, unread) = (pair(tree, &headers), unread_masks(tree));
+    let lookalikes = Lookalikes::of(&paired);
     if let Some(details) = &mut details {
         details.note_images(paired.pairs.iter().map(|(entry, _)| *entry));
     }
@@ -66,7 +66,14 @@ pub(super) fn list(tree: &Tree, config: &PrepareConfig, limits: &Limits) -> Resu
         let (found, others) = of_one_kind(&found);
         other_kinds.extend(others);
         with_both += usize::from(!found.is_empty() && segmentations_of(entry, &headers).is_some());
-        let mut case = Case::new(entry.case_name(), image, masks_of(entry, &found, &headers, &unread));
+        let masks = masks_of(entry, &found, &headers, (&unread, &lookalikes));
+        // What is skipped is no image either.
+        let may_be_read = config.missing_mask != MissingMask::Skip;
+        if let (MaskSource::Missing(_), true, Some(hint)) = (&masks, may_be_read, lookalikes.named_as_mask(entry)) {
+            listing.unreadable.push((entry.path.clone(), PrepareError::NamedAsMask { path: entry.path.clone(), hint }));
+            continue;
+        }
+        let mut case = Case::new(entry.case_name(), image, masks);
         case.patient = headers.images.get(entry.place.as_str()).and_then(|header| header.patient.clone());
         match details.as_mut().map_or(Ok(()), |details| details.add(entry, &mut case)) {
             Ok(()) => listing.cases.push(case),
@@ -141,6 +148,8 @@ fn pair<'a>(tree: &'a Tree, headers: &Headers<'_>) -> Paired<'a> {
     let shown = |entry: &&Entry| matches!(entry.kind, Kind::Picture | Kind::Nifti) || place(entry);
     let mut pairing = Pairing::default();
     let mut masks = Vec::new();
+    // Keys of images by their stems; `None` where several images have the same.
+    let mut stems: HashMap<String, Option<(String, &Entry)>> = HashMap::new();
     // Keys of images by their place without any ending; `None` where several images have the same.
     let mut bare: HashMap<String, Option<String>> = HashMap::new();
     for entry in tree.files.iter().filter(shown) {
@@ -154,8 +163,13 @@ fn pair<'a>(tree: &'a Tree, headers: &Headers<'_>) -> Paired<'a> {
         if other.is_some_and(|other| other.as_ref() != Some(&key)) {
             bare.insert(spot.key(entry.bare_stem()), None);
         }
+        let stem = stems.entry(nfc(entry.stem())).or_insert_with(|| Some((key.clone(), entry)));
+        if stem.as_ref().is_some_and(|(other, _)| *other != key) {
+            *stem = None;
+        }
         pairing.image(key, entry);
     }
+    let mut far = Vec::new();
     for (entry, spot, names) in masks {
         let mut keys: Vec<String> = names.iter().map(|name| spot.key(name)).collect();
         if spot.among == Among::Masks {
@@ -163,9 +177,96 @@ fn pair<'a>(tree: &'a Tree, headers: &Headers<'_>) -> Paired<'a> {
         }
         let unendinged: Vec<String> = keys.iter().filter_map(|key| bare.get(key).cloned().flatten()).collect();
         keys.extend(unendinged);
-        pairing.mask(&keys, entry);
+        if pairing.knows(&keys) { pairing.mask(&keys, entry) } else { far.push((entry, keys)) }
     }
+    far_masks(&mut pairing, far, &stems);
     pairing.paired()
+}
+
+/// Adds the masks that have no image in their own folder: those in a folder that is named as one of masks, such as `GroundTruth`, belong to
+/// the only image of their name, if that lies in a folder beside theirs. Folders of patients thus never lend each other masks. Where masks
+/// of several folders would belong to one image, none does.
+fn far_masks<'a>(
+    pairing: &mut Pairing<'a>,
+    masks: Vec<(&'a Entry, Vec<String>)>,
+    stems: &HashMap<String, Option<(String, &Entry)>>,
+) {
+    let image_of = |mask: &Entry| {
+        let name = [mask.stem(), mask.bare_stem()].into_iter().find_map(strip_suffix)?;
+        let (key, image) = stems.get(&nfc(name))?.as_ref()?;
+        let (above, own) = mask.folder().rsplit_once('/').unwrap_or(("", mask.folder()));
+        let is_beside = above.is_empty() || format!("{}/", image.folder()).starts_with(&format!("{above}/"));
+        let is_of_masks = mask_words(own) > 0 && mask_words(mask.folder()) > mask_words(image.folder());
+        (is_beside && is_of_masks).then(|| key.clone())
+    };
+    let mut by_image: BTreeMap<String, Vec<(&'a Entry, Vec<String>)>> = BTreeMap::new();
+    for (mask, keys) in masks {
+        match image_of(mask).filter(|image| !pairing.has_mask(image)) {
+            Some(image) => by_image.entry(image).or_default().push((mask, keys)),
+            None => pairing.mask(&keys, mask),
+        }
+    }
+    for (image, masks) in by_image {
+        let is_one = masks.windows(2).all(|two| two[0].0.folder() == two[1].0.folder());
+        for (mask, keys) in masks {
+            pairing.mask(if is_one { std::slice::from_ref(&image) } else { &keys }, mask);
+        }
+    }
+}
+
+/// Files whose names or folders say that they are masks, and masks that belong to no image.
+struct Lookalikes<'a> {
+    /// Of each stem, the image whose folder has the fewest words of masks, with their number.
+    plainest: HashMap<&'a str, (usize, &'a str)>,
+    /// Masks without an image, by their folders.
+    alone: HashMap<&'a str, &'a str>,
+}
+
+impl<'a> Lookalikes<'a> {
+    fn of(paired: &Paired<'a>) -> Self {
+        let mut plainest: HashMap<&str, (usize, &str)> = HashMap::new();
+        for (entry, _) in &paired.pairs {
+            let own = (mask_words(entry.folder()), entry.place.as_str());
+            let found = plainest.entry(entry.stem()).or_insert(own);
+            *found = own.min(*found);
+        }
+        let alone = paired.alone.iter().map(|entry| (entry.folder(), entry.name())).collect();
+        Self { plainest, alone }
+    }
+
+    /// Whether an image without a mask is named as one; with a hint at the image that it may belong to, which may be empty.
+    fn named_as_mask(&self, entry: &Entry) -> Option<String> {
+        if entry.kind == Kind::Dicom {
+            return None;
+        }
+        let twin = self.plainest.get(entry.stem()).filter(|(words, _)| *words < mask_words(entry.folder()));
+        match twin {
+            Some((_, twin)) => Some(format!(" ({twin} has the same one in another folder)")),
+            None => (mask_words(entry.stem()) > 0).then(String::new),
+        }
+    }
+
+    /// A mask without an image in the folder of an image without a mask, in words with a space before them.
+    fn alone_beside(&self, entry: &Entry) -> Option<String> {
+        let mask = self.alone.get(entry.folder())?;
+        Some(format!(" ({mask} lies there, but no image has its name)"))
+    }
+}
+
+/// Refuses DRIVE, whose folder `mask` would be read as that of masks.
+///
+/// # Errors
+/// When a folder is named as that of DRIVE's masks.
+fn refuse_drive(tree: &Tree) -> Result<()> {
+    let of_drive =
+        |entry: &&Entry| entry.folder().rsplit('/').next().is_some_and(|name| name.eq_ignore_ascii_case(OF_DRIVE));
+    let Some(entry) = tree.files.iter().find(of_drive) else { return Ok(()) };
+    Err(PrepareError::Release {
+        path: tree.root.join(entry.folder()),
+        problem: DRIVE_WORDS,
+        remedy: "convert the masks of 1st_manual to PNG if they are GIF, and list images and masks in a manifest.csv with the columns image \
+                 and mask",
+    })
 }
 
 /// The masks of the folder of masks whose name is the first of those that there can be, and those of the others. Masks beside their image are
@@ -189,6 +290,9 @@ fn segmentations_of<'a>(entry: &Entry, headers: &'a Headers<'_>) -> Option<&'a V
 /// A file that is named as a mask but cannot be read: its place, and its format if that is known.
 type Unread<'a> = (&'a str, Option<&'static str>);
 
+/// What may be said beside an image without a mask.
+type Hints<'a> = (&'a HashMap<String, Unread<'a>>, &'a Lookalikes<'a>);
+
 /// The files that are named as masks but cannot be read, by the keys of the images that they may belong to.
 fn unread_masks(tree: &Tree) -> HashMap<String, Unread<'_>> {
     let mut unread = HashMap::new();
@@ -203,15 +307,10 @@ fn unread_masks(tree: &Tree) -> HashMap<String, Unread<'_>> {
     unread
 }
 
-fn masks_of(
-    entry: &Entry,
-    found: &[&Entry],
-    headers: &Headers<'_>,
-    unread: &HashMap<String, Unread<'_>>,
-) -> MaskSource {
+fn masks_of(entry: &Entry, found: &[&Entry], headers: &Headers<'_>, hints: Hints<'_>) -> MaskSource {
     match (found.first(), segmentations_of(entry, headers)) {
         (None, Some(paths)) => MaskSource::Segmentations(paths.clone()),
-        (None, None) => MaskSource::Missing(expected(entry, headers, unread)),
+        (None, None) => MaskSource::Missing(expected(entry, headers, hints)),
         (Some(first), _) => {
             let paths: Vec<PathBuf> = found.iter().map(|mask| mask.path.clone()).collect();
             match first.kind {
@@ -223,7 +322,7 @@ fn masks_of(
     }
 }
 
-fn expected(entry: &Entry, headers: &Headers<'_>, unread: &HashMap<String, Unread<'_>>) -> String {
+fn expected(entry: &Entry, headers: &Headers<'_>, (unread, lookalikes): Hints<'_>) -> String {
     let is_dicom = headers.images.contains_key(entry.place.as_str());
     let spot = Spot::of(entry);
     let seg = if is_dicom { ", or a DICOM SEG object that references it" } else { "" };
@@ -235,7 +334,7 @@ fn expected(entry: &Entry, headers: &Headers<'_>, unread: &HashMap<String, Unrea
         None if is_dicom && headers.structure_sets > 0 => {
             " (contours of RT structure sets are not read: convert them)".to_owned()
         }
-        None => String::new(),
+        None => lookalikes.alone_beside(entry).unwrap_or_default(),
     };
     let stem = entry.stem();
     if spot.among == Among::Images {
@@ -326,11 +425,4 @@ fn mask_names(entry: &Entry, spot: &Spot<'_>) -> Option<Vec<String>> {
         names.push(entry.bare_stem());
     }
     (!names.is_empty()).then(|| names.into_iter().map(str::to_owned).collect())
-}
-
-/// `NAME` of `NAME_mask` and `NAME_mask_2`.
-fn strip_suffix(stem: &str) -> Option<&str> {
-    let bare = stem.trim_end_matches(|c: char| c.is_ascii_digit());
-    let bare = if bare.len() < stem.len() { bare.strip_suffix('_').unwrap_or(stem) } else { stem };
-    SUFFIXES.iter().find_map(|suffix| bare.strip_suffix(suffix)).filter(|name| !name.is_empty())
 }

@@ -20,6 +20,7 @@ mod listing;
 mod nnunet;
 mod pairing;
 mod walk;
+mod words;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -27,8 +28,11 @@ use std::path::{Path, PathBuf};
 use pig_data::class_source::{Named, of_files};
 use pig_data::classes::names;
 use pig_data::content::unread_format_of;
+use pig_data::manifest::same_name;
+use pig_data::part::{SPLIT_COLUMN, folders_warning};
 use pig_dicom::Limits;
 
+use crate::channel::Channel;
 use crate::error::{PrepareError, Result};
 use crate::segments::Segments;
 use crate::settings::{PrepareConfig, SegmentClasses};
@@ -77,7 +81,17 @@ const NEITHER: &str = "file(s) that are neither pictures nor volumes";
 /// The reason in words for volumes that pig does not read.
 const OTHER_VOLUMES: &str = "file(s) of MetaImage, NRRD, MGH, MINC or NumPy, which are not read: convert them to NIfTI";
 
-/// The endings of such volumes.
+/// The reason in words for files that may hold annotations.
+const ANNOTATIONS: &str = "JSON or XML file(s), whose outlines and boxes are not read: draw them as masks";
+
+/// The reason in words for other tables.
+const OTHER_TABLES: &str =
+    "table(s) of another name than manifest.csv, which are not read: boxes and run lengths have to be drawn as masks";
+
+/// The endings of tables.
+const TABLES: [&str; 3] = ["csv", "tsv", "xlsx"];
+
+/// The endings of volumes that pig does not read.
 const OTHER_ENDINGS: [&str; 9] = ["mha", "mhd", "nrrd", "nhdr", "mgh", "mgz", "mnc", "npy", "npz"];
 
 /// Finds the cases below `source`, in the layout `forced` or else the one that is recognised. `limits` bound the cost of reading
@@ -89,6 +103,9 @@ pub fn find(source: &Path, forced: Option<Layout>, config: &PrepareConfig, limit
     let mut tree = Tree::read(source)?;
     let unreadable = std::mem::take(&mut tree.unreadable);
     let layout = forced.unwrap_or_else(|| recognise(&tree));
+    if layout == Layout::NnUnet || forced.is_none() && layout == Layout::Generic {
+        nnunet::refuse_several(&tree)?;
+    }
     if let Some(column) = config.class_column.as_ref().filter(|_| layout != Layout::Generic) {
         let found = format!("{column:?} with the layout {layout}");
         let expected = "nothing, since this layout has no column that names the classes of masks; --layout generic reads a manifest.csv";
@@ -113,6 +130,8 @@ pub fn find(source: &Path, forced: Option<Layout>, config: &PrepareConfig, limit
         let reason = match unread_format_of(&entry.path) {
             _ if OTHER_ENDINGS.contains(&ending.as_str()) => OTHER_VOLUMES,
             Some(_) => UNREAD,
+            None if ["json", "xml"].contains(&ending.as_str()) => ANNOTATIONS,
+            None if TABLES.contains(&ending.as_str()) && entry.name() != "manifest.csv" => OTHER_TABLES,
             None => NEITHER,
         };
         *left_out.entry(reason).or_default() += 1;
@@ -129,6 +148,13 @@ pub fn find(source: &Path, forced: Option<Layout>, config: &PrepareConfig, limit
             expected: layout.expected(),
         });
     }
+    if layout != Layout::NnUnet {
+        choose_channel(config, &mut listing.cases)?;
+    }
+    if layout == Layout::Generic && !names_parts(&listing.cases) {
+        let folders = listing.cases.iter().filter_map(|case| Some(case.name.rsplit_once('/')?.0));
+        listing.notes.extend(folders_warning(folders));
+    }
     if layout == Layout::Generic {
         name_classes(source, config, &mut listing, limits)?;
     }
@@ -137,6 +163,36 @@ pub fn find(source: &Path, forced: Option<Layout>, config: &PrepareConfig, limit
     listing.cases.sort_by(|a, b| a.name.cmp(&b.name));
     listing.unreadable.sort_by(|a, b| a.0.cmp(&b.0));
     Ok(Found { layout, cases: listing.cases, notes: listing.notes, left_out, unreadable: listing.unreadable })
+}
+
+/// Whether a column of the manifest that is carried over says which part of a split images are of.
+fn names_parts(cases: &[Case]) -> bool {
+    cases.iter().any(|case| case.others.iter().any(|(name, _)| same_name(name, SPLIT_COLUMN)))
+}
+
+/// Gives the cases of a source that names no channels the number of the one that the settings choose.
+///
+/// # Errors
+/// When they choose it by name, or choose another than the first where no file can have several.
+fn choose_channel(config: &PrepareConfig, cases: &mut [Case]) -> Result<()> {
+    let number = match &config.channel {
+        None => return Ok(()),
+        Some(Channel::Number(number)) => *number,
+        Some(name @ Channel::Name(_)) => {
+            let expected = "a number from 0, since nothing but the dataset.json of nnU-Net's layout names channels";
+            return Err(PrepareError::Config { key: "channel", found: name.word(), expected });
+        }
+    };
+    let mut volumes = cases.iter_mut().filter(|case| matches!(case.image, ImageSource::Nifti(_))).peekable();
+    if number > 0 && volumes.peek().is_none() {
+        let expected =
+            "nothing, since the source holds no NIfTI; prepare.colour chooses a channel of pictures in colour";
+        return Err(PrepareError::Config { key: "channel", found: number.to_string(), expected });
+    }
+    for choice in volumes.filter_map(|case| case.channel.as_mut()) {
+        choice.number = Some(number);
+    }
+    Ok(())
 }
 
 /// Gives all cases the classes that the source names, if it does and the settings say nothing of masks.

@@ -1,5 +1,6 @@
 //! nnU-Net raw, versions 2 and 1: `dataset.json` with `labels` and `file_ending`, `imagesTr/CASE_0000.nii.gz` (one file per
-//! channel), `labelsTr/CASE.nii.gz`. Every label except background and `ignore` is a class, and so is every region (a list of labels),
+//! channel), `labelsTr/CASE.nii.gz`. The tasks of the Medical Segmentation Decathlon are read, too: `imagesTr/CASE.nii.gz` with all channels
+//! in a fourth dimension. Every label except background and `ignore` is a class, and so is every region (a list of labels),
 //! which may overlap others, unless the settings say what the labels mean.
 
 use std::collections::{BTreeSet, HashMap};
@@ -8,11 +9,13 @@ use std::path::Path;
 use pig_data::class_source::{Named, of_labels};
 use pig_data::classes::names;
 use pig_data::config::{ClassConfig, MaskValue, MaskValues};
+use pig_data::manifest::Manifest;
 
 use super::case::{Case, ImageSource, MaskSource};
 use super::content::Kind;
 use super::listing::{Listing, note};
 use super::walk::Tree;
+use crate::channel::{ChannelChoice, ChannelNames, listed};
 use crate::error::{PrepareError, Result};
 use crate::settings::PrepareConfig;
 use crate::sources::read_text;
@@ -26,22 +29,63 @@ pub(super) fn recognised(tree: &Tree) -> bool {
         && tree.files.iter().any(|entry| entry.place.starts_with("imagesTr/"))
 }
 
+/// How many data sets an error lists.
+const LISTED: usize = 10;
+
+/// Refuses a folder above data sets of this format, such as `nnUNet_raw` or a folder with tasks of the Medical Segmentation Decathlon: their
+/// images are those of different organs.
+///
+/// # Errors
+/// When there are data sets in folders below, and none in the folder itself.
+pub(super) fn refuse_several(tree: &Tree) -> Result<()> {
+    if recognised(tree) {
+        return Ok(());
+    }
+    let folders = tree.files.iter().filter_map(|entry| entry.place.strip_suffix("/dataset.json"));
+    let holds_images = |folder: &&str| {
+        let images = format!("{folder}/imagesTr/");
+        tree.files.iter().any(|entry| entry.place.starts_with(&images))
+    };
+    let sets: Vec<&str> = folders.filter(holds_images).collect();
+    let Some(first) = sets.first() else { return Ok(()) };
+    // A manifest says which files of which data set are read.
+    if Manifest::in_folder(&tree.root)?.is_some() {
+        return Ok(());
+    }
+    let mut listed: Vec<String> = sets.iter().take(LISTED).map(|set| (*set).to_owned()).collect();
+    if sets.len() > LISTED {
+        listed.push(format!("and {} more", sets.len() - LISTED));
+    }
+    Err(PrepareError::SeveralSets {
+        path: tree.root.clone(),
+        count: sets.len(),
+        sets: listed.join(", "),
+        first: (*first).to_owned(),
+    })
+}
+
 pub(super) fn list(tree: &Tree, config: &PrepareConfig) -> Result<Listing> {
     let description = Description::read(&tree.root.join("dataset.json"))?;
     let ending = description.file_ending.as_str();
-    let channel = format!("_{:04}", config.channel);
+    let path = tree.root.join("dataset.json");
+    let names_of_channels = &description.channels;
+    let chosen = config.channel.as_ref().map(|channel| channel.number(&path, names_of_channels)).transpose()?;
+    let suffix = format!("_{:04}", chosen.unwrap_or(0));
     let mut labels: HashMap<&str, _> = tree
         .files
         .iter()
         .filter_map(|entry| Some((entry.place.strip_prefix("labelsTr/")?.strip_suffix(ending)?, entry)))
         .collect();
     let mut listing = Listing::default();
-    let mut other_channels = 0;
+    let (mut other_channels, mut numbers) = (0, BTreeSet::new());
     for entry in &tree.files {
         let stem = entry.place.strip_prefix("imagesTr/").and_then(|name| name.strip_suffix(ending));
         let (Some(stem), Kind::Nifti | Kind::Picture) = (stem, entry.kind) else { continue };
-        // A colour picture is one file without a channel number.
-        let Some(id) = stem.strip_suffix(channel.as_str()).or_else(|| labels.contains_key(stem).then_some(stem)) else {
+        // A file with all channels has no number, and neither has a picture in colour.
+        let number = channel_of(stem).filter(|_| !labels.contains_key(stem));
+        numbers.extend(number);
+        let id = if number.is_none() { Some(stem) } else { stem.strip_suffix(suffix.as_str()) };
+        let Some(id) = id else {
             other_channels += 1;
             listing.explained.insert(entry.path.clone());
             continue;
@@ -53,6 +97,8 @@ pub(super) fn list(tree: &Tree, config: &PrepareConfig) -> Result<Listing> {
         };
         let Some(image) = ImageSource::of_kind(entry.path.clone(), entry.kind) else { continue };
         let mut case = Case::new(id.to_owned(), image, masks);
+        let all = || ChannelChoice { number: chosen, names: names_of_channels.clone() };
+        case.channel = number.is_none().then(all);
         case.mask_values.clone_from(&description.lesion);
         case.declared.clone_from(&description.declared);
         case.classes.clone_from(&description.classes);
@@ -60,10 +106,15 @@ pub(super) fn list(tree: &Tree, config: &PrepareConfig) -> Result<Listing> {
         case.background.clone_from(&description.ignored);
         listing.cases.push(case);
     }
-    let path = tree.root.join("dataset.json");
+    if listing.cases.is_empty() && other_channels > 0 {
+        let problem = format!("no file in imagesTr has a name that ends in {suffix}{ending}, the channel that is read");
+        let found = listed(numbers.iter().copied(), names_of_channels);
+        let expected = format!("one of these channels in prepare.channel: {found}");
+        return Err(PrepareError::Channel { path, problem, expected });
+    }
     let mut images =
         tree.files.iter().filter(|entry| entry.place.starts_with("imagesTr/") && entry.kind != Kind::Other);
-    if let (true, 0, Some(first)) = (listing.cases.is_empty(), other_channels, images.next()) {
+    if let (true, Some(first)) = (listing.cases.is_empty(), images.next()) {
         let problem = format!(
             "its file_ending is {ending:?}, but none of the {} picture(s) or volume(s) in imagesTr ends so, such as {}",
             1 + images.count(),
@@ -71,7 +122,14 @@ pub(super) fn list(tree: &Tree, config: &PrepareConfig) -> Result<Listing> {
         );
         return Err(PrepareError::Annotation { path, problem, expected: "the ending of the images and labels" });
     }
-    note(&mut listing.notes, other_channels, "file(s) of other channels were not read (prepare.channel).");
+    if other_channels > 0 {
+        let words = format!(
+            "file(s) of other channels were not read; prepare.channel chooses: {}. Read was {}.",
+            listed(numbers.iter().copied(), names_of_channels),
+            listed(std::iter::once(chosen.unwrap_or(0)), names_of_channels)
+        );
+        note(&mut listing.notes, other_channels, &words);
+    }
     listing.alone(&labels.into_values().collect::<Vec<_>>());
     let classes = config.classes_of(&description.classes);
     if !classes.is_empty() {
@@ -91,6 +149,12 @@ pub(super) fn list(tree: &Tree, config: &PrepareConfig) -> Result<Listing> {
     Ok(listing)
 }
 
+/// The number of the channel that a name of a file ends in, without its ending: `_0001`.
+fn channel_of(stem: &str) -> Option<usize> {
+    let (_, digits) = stem.rsplit_once('_')?;
+    if digits.len() == 4 && digits.bytes().all(|byte| byte.is_ascii_digit()) { digits.parse().ok() } else { None }
+}
+
 /// What is read from dataset.json.
 struct Description {
     file_ending: String,
@@ -104,6 +168,8 @@ struct Description {
     classes: Vec<ClassConfig>,
     /// Whether these may overlap.
     overlap: bool,
+    /// The names of the channels by their numbers.
+    channels: ChannelNames,
 }
 
 impl Description {
@@ -140,6 +206,12 @@ impl Description {
         let declared = declared.map(|labels| labels.into_iter().collect());
         let ignored: Vec<MaskValue> = ignored.into_iter().map(MaskValue::Gray).collect();
         let ignored = (!ignored.is_empty()).then_some(MaskValues(ignored));
-        Ok(Self { file_ending, lesion, declared, ignored, classes, overlap })
+        // Version 2 says "channel_names"; version 1 and the Medical Segmentation Decathlon say "modality".
+        let channels = [&json["channel_names"], &json["modality"]].into_iter().find_map(serde_json::Value::as_object);
+        let named = |(number, name): (&String, &serde_json::Value)| {
+            Some((number.trim().parse().ok()?, name.as_str()?.to_owned()))
+        };
+        let channels = channels.into_iter().flatten().filter_map(named).collect();
+        Ok(Self { file_ending, lesion, declared, ignored, classes, overlap, channels })
     }
 }

@@ -33,6 +33,16 @@ impl<'a> Pairing<'a> {
         self.images.entry(key).or_default().push(entry);
     }
 
+    /// Whether an image has one of these keys.
+    pub(super) fn knows(&self, keys: &[String]) -> bool {
+        keys.iter().any(|key| self.images.contains_key(key))
+    }
+
+    /// Whether a mask has this key.
+    pub(super) fn has_mask(&self, key: &str) -> bool {
+        self.masks.contains_key(key)
+    }
+
     /// Adds a mask to the first of its possible `keys` that an image has.
     pub(super) fn mask(&mut self, keys: &[String], entry: &'a Entry) {
         let known = keys.iter().find(|key| self.images.contains_key(*key));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use pig_dicom::{Image, Object};
 
@@ -19,6 +20,8 @@ pub(super) struct DicomMask {
     path: PathBuf,
     image: Image,
     labels: LabelRule,
+    /// As in [`super::Seen`].
+    seen: AtomicU64,
 }
 
 impl DicomMask {
@@ -38,7 +41,7 @@ impl DicomMask {
         if frames != volume.slices() {
             return Err(mismatch(image, &path, "slices", frames.to_string(), volume.slices().to_string()));
         }
-        Ok(Self { path, image: mask, labels })
+        Ok(Self { path, image: mask, labels, seen: AtomicU64::new(0) })
     }
 
     /// The lesion of frame `index`.
@@ -47,8 +50,14 @@ impl DicomMask {
         let values: Vec<f32> = frame.stored().iter().map(|value| value as f32).collect();
         if self.labels.takes_all() {
             self.check_grays(&values)?;
+            self.seen.fetch_or(self.labels.bits(&values), Ordering::Relaxed);
         }
         self.labels.lesion(&self.path, index, &values)
+    }
+
+    /// The labels of the frames that were read until now, as bits, if all of them are lesion because nothing says what they mean.
+    pub(super) fn labels_seen(&self) -> u64 {
+        self.seen.load(Ordering::Relaxed)
     }
 
     /// Refuses grays, which lossy compression or resampling makes of labels: all but the darkest would count as lesion.

@@ -65,6 +65,12 @@ impl LabelRule {
         self.threshold.is_none() && self.lesion.is_none() && self.declared.is_none() && self.classes.is_empty()
     }
 
+    /// The labels but 0 among values as bits, of which the last stands for all labels from 63 on.
+    pub(super) fn bits(&self, values: &[f32]) -> u64 {
+        let labels = values.iter().filter_map(|&value| self.label(value)).filter(|&label| label > 0);
+        labels.fold(0_u64, |bits, label| bits | 1_u64 << label.min(63))
+    }
+
     /// Refuses values of a picture, as text, that are not declared.
     pub(super) fn check_counts(&self, path: &Path, counts: &BTreeMap<String, u64>) -> Result<()> {
         let Some(declared) = &self.declared else { return Ok(()) };

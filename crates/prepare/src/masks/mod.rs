@@ -9,11 +9,13 @@ mod volumes;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use pig_data::case_mask::join_labels;
 use pig_data::classes::{Coding, names};
 use pig_data::config::{Case as ClassOfCase, ClassConfig, MaskRule, MaskValues};
-use pig_data::read::{count_labels, count_mask_values, label_by_case, read_header, read_mask_by};
+use pig_data::read::{Taken, count_labels, count_mask_values, label_by_case, read_header, read_mask_by};
 
 use crate::error::{PrepareError, Result};
 use crate::fill::{crossings, fill_box, fill_polygon};
@@ -22,11 +24,12 @@ use crate::settings::{BoxShape, MissingMask, PrepareConfig, SECTION};
 use crate::sources::nifti::NiftiVolume;
 use crate::sources::{Cost, Volume};
 use dicom::DicomMask;
-use grid::{check_size, mismatch};
+use grid::{check_size, one_slice};
 use labels::LabelRule;
 use segmentations::OpenSegmentation;
 
 pub use labels::LABEL_TOLERANCE;
+pub(crate) use segmentations::Fraction;
 
 /// How often the contours of an image may cross its rows. Filling that many takes some seconds.
 const MOST_CROSSINGS: u64 = 50_000_000;
@@ -51,6 +54,18 @@ pub struct Masks {
     class: ClassBy,
     /// The first mask file, for errors.
     first: PathBuf,
+    seen: Seen,
+}
+
+/// What the slices that were read until now hold.
+#[derive(Debug, Default)]
+struct Seen {
+    /// Whether a file that stores values, a picture or NIfTI, holds another value than 0.
+    values: AtomicBool,
+    /// The labels of NIfTI files, as [`LabelRule::bits`] gives them, if all of them are lesion because nothing says what they mean.
+    labels: AtomicU64,
+    /// The first file with a palette of grays in another order than their indices, and what was taken of it.
+    other_order: OnceLock<(PathBuf, Taken)>,
 }
 
 /// What decides the class of lesion.
@@ -175,7 +190,8 @@ impl Masks {
         let first = case.masks.paths().first().map_or_else(|| image.to_path_buf(), |path| path.to_path_buf());
         let coding = config.coding_of(&case.classes, case.overlap);
         let (threshold, classes, class) = (config.mask_threshold, classes.to_vec(), ClassBy::Values);
-        Ok(Some(Self { size, kind, threshold, misplaced, classes, coding, class, first }))
+        let seen = Seen::default();
+        Ok(Some(Self { size, kind, threshold, misplaced, classes, coding, class, first, seen }))
     }
 
     /// Opens the mask of one row of `case`, as lesion without a class.
@@ -254,16 +270,45 @@ impl Masks {
         Ok(counts)
     }
 
-    /// Whether the settings name the values that mean lesion, and masks without lesion hold other values. Only files that store values,
-    /// pictures and NIfTI, do.
-    ///
-    /// # Errors
-    /// When a file cannot be read.
-    pub fn have_other_values(&self, config: &PrepareConfig) -> Result<bool> {
-        if !config.names_values() {
-            return Ok(false);
+    /// Whether the settings name the values that mean lesion, and masks without lesion hold other values in the slices that were read until
+    /// now. Only files that store values, pictures and NIfTI, do.
+    pub fn have_other_values(&self, config: &PrepareConfig) -> bool {
+        config.names_values() && self.hold_values()
+    }
+
+    fn hold_values(&self) -> bool {
+        match &self.kind {
+            Open::Layers(layers) => layers.iter().any(Self::hold_values),
+            _ => self.seen.values.load(Ordering::Relaxed),
         }
-        Ok(self.values()?.keys().any(|value| !is_background(value)))
+    }
+
+    /// The first picture among those read until now that has a palette of grays in another order than their indices, and what was taken of
+    /// it.
+    pub(crate) fn other_order(&self) -> Option<&(PathBuf, Taken)> {
+        match &self.kind {
+            Open::Layers(layers) => layers.iter().find_map(Self::other_order),
+            _ => self.seen.other_order.get(),
+        }
+    }
+
+    /// The labels in the slices that were read until now, as bits, if all of them are lesion because nothing says what they mean. The last bit
+    /// stands for all labels from 63 on.
+    pub(crate) fn labels_seen(&self) -> u64 {
+        match &self.kind {
+            Open::Layers(layers) => layers.iter().fold(0_u64, |bits, layer| bits | layer.labels_seen()),
+            Open::DicomMasks(masks) => masks.iter().fold(0_u64, |bits, mask| bits | mask.labels_seen()),
+            _ => self.seen.labels.load(Ordering::Relaxed),
+        }
+    }
+
+    /// What the fractional segmentations among the masks hold in the slices that were read until now.
+    pub(crate) fn fractions(&self) -> Vec<Fraction> {
+        match &self.kind {
+            Open::Layers(layers) => layers.iter().flat_map(Self::fractions).collect(),
+            Open::Segmentations { open, .. } => open.iter().filter_map(OpenSegmentation::fraction).collect(),
+            _ => Vec::new(),
+        }
     }
 
     /// The mask of slice `index`: `height * width` labels.
@@ -297,12 +342,24 @@ impl Masks {
                         labels.check_counts(path, &count_labels(path)?)?;
                     }
                     let rule = self.rule(values.as_ref(), background.as_ref());
-                    merge(&mut mask, read_mask_by(path, &rule)?.data);
+                    let found = read_mask_by(path, &rule)?;
+                    self.seen.values.fetch_or(found.holds_values, Ordering::Relaxed);
+                    if let Some(taken) = found.taken {
+                        // Another one came before it if this fails.
+                        let _ = self.seen.other_order.set((path.clone(), taken));
+                    }
+                    merge(&mut mask, found.data);
                 }
             }
             Open::Nifti(volumes, labels) => {
                 for volume in volumes {
-                    merge(&mut mask, labels.lesion(volume.path(), index, &volume.labels(index)?)?);
+                    let values = volume.labels(index)?;
+                    let is_other = |value: &f32| value.is_nan() || value.abs() > LABEL_TOLERANCE;
+                    self.seen.values.fetch_or(values.iter().any(is_other), Ordering::Relaxed);
+                    if labels.takes_all() {
+                        self.seen.labels.fetch_or(labels.bits(&values), Ordering::Relaxed);
+                    }
+                    merge(&mut mask, labels.lesion(volume.path(), index, &values)?);
                 }
             }
             Open::Segmentations { open, threshold } => {
@@ -408,16 +465,6 @@ fn check_kind(masks: &MaskSource, classes: &[ClassConfig]) -> Result<()> {
         }),
         _ => Ok(()),
     }
-}
-
-/// Refuses a mask with one slice for a volume with several slices.
-fn one_slice(image: &Path, masks: &[PathBuf], volume: &Volume) -> Result<()> {
-    let slices = volume.slices();
-    if slices == 1 {
-        return Ok(());
-    }
-    let mask = masks.first().map_or(Path::new(""), PathBuf::as_path);
-    Err(mismatch(image, mask, "slices", "1".to_owned(), slices.to_string()))
 }
 
 fn check_boxes(image: &Path, boxes: &[LesionBox], slices: usize) -> Result<()> {

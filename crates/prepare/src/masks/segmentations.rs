@@ -1,9 +1,10 @@
 //! Opens masks that are DICOM SEG, and finds which of their frames belong to which frame of the image.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use pig_data::config::ClassConfig;
-use pig_dicom::{Plane, Segmentation, Selection, SourceFrame};
+use pig_dicom::{Plane, Segmentation, SegmentationKind, Selection, SourceFrame};
 
 use super::grid::{check_size, mismatch};
 use crate::affine::{is_at, place_tolerance};
@@ -20,6 +21,20 @@ pub(super) struct OpenSegmentation {
     selections: Vec<Selection>,
     /// Its frames on each frame of the image.
     frames: Vec<Vec<u32>>,
+    path: PathBuf,
+    /// The greatest value of the frames that were read until now.
+    greatest: AtomicU16,
+}
+
+/// A fractional segmentation and what it holds on an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fraction {
+    /// The file.
+    pub(crate) path: PathBuf,
+    /// The greatest value of the frames that were read.
+    pub(crate) greatest: u16,
+    /// The value that means a share of 1.
+    pub(crate) max: u8,
 }
 
 impl OpenSegmentation {
@@ -27,9 +42,17 @@ impl OpenSegmentation {
     pub(super) fn masks(&self, index: usize, threshold: f64) -> Result<Vec<Vec<u8>>> {
         let frames = self.frames.get(index).map_or(&[][..], Vec::as_slice);
         let mask = |selection: &Selection| -> Result<Vec<u8>> {
-            Ok(self.segmentation.union(frames, selection, Some(threshold))?.values)
+            let mask = self.segmentation.union(frames, selection, Some(threshold))?;
+            self.greatest.fetch_max(mask.greatest, Ordering::Relaxed);
+            Ok(mask.values)
         };
         self.selections.iter().map(mask).collect()
+    }
+
+    /// What the frames that were read until now hold, if the segmentation is fractional.
+    pub(super) fn fraction(&self) -> Option<Fraction> {
+        let SegmentationKind::Fractional { max } = self.segmentation.info().kind else { return None };
+        Some(Fraction { path: self.path.clone(), greatest: self.greatest.load(Ordering::Relaxed), max })
     }
 }
 
@@ -84,7 +107,8 @@ pub(super) fn open(
     } else {
         classes.iter().map(|class| Selection::Numbers(numbers_of(class, info))).collect()
     };
-    Ok((OpenSegmentation { segmentation, selections, frames }, far.map(|(_, far)| far)))
+    let (path, greatest) = (path.to_path_buf(), AtomicU16::new(0));
+    Ok((OpenSegmentation { segmentation, selections, frames, path, greatest }, far.map(|(_, far)| far)))
 }
 
 /// The frame that lies farthest beside the image frame that it names, with its distance in millimetres within the image's plane; `None` if

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use pig_data::Pixels;
 use pig_data::config::{MaskResize, Resize};
 use pig_data::png_file::{encode_class_png, encode_png};
-use pig_data::read::gray;
+use pig_data::read::{Taken, gray};
 use pig_data::resample::{fit_within, resize_image, resize_labels_area, resize_mask_nearest};
 use pig_files::hex;
 
@@ -19,7 +19,7 @@ use crate::affine;
 use crate::error::{PrepareError, Result};
 use crate::foreground::{Foreground, Rectangle, largest_component};
 use crate::layouts::{Case, ImageSource, MaskSource, Side};
-use crate::masks::Masks;
+use crate::masks::{Fraction, Masks};
 use crate::prepared_folder::{CaseNote, CaseState, hash_texts, places};
 use crate::record::Record;
 use crate::settings::{CropRule, LateralityRule, PrepareConfig, WindowRule};
@@ -97,8 +97,17 @@ pub(super) fn prepare_case(work: &Work<'_>, case: &Case) -> Result<Option<(CaseS
     }
     if state.records.iter().all(|record| record.source_mask_pixels == 0) {
         // Slices that were left out have no lesion, so nothing of this case has.
-        let _share = work.budget.slice(&volume);
-        state.notes.extend(masks.have_other_values(config)?.then_some(CaseNote::OtherValues));
+        state.notes.extend(masks.have_other_values(config).then_some(CaseNote::OtherValues));
+    }
+    let labels = masks.labels_seen();
+    state.notes.extend((labels != 0).then_some(CaseNote::Labels(labels)));
+    let place_of = |file: &Path| case.masks.paths().iter().position(|path| *path == file);
+    for Fraction { path, greatest, max } in masks.fractions() {
+        state.notes.extend(place_of(&path).map(|mask| CaseNote::Fraction { mask, greatest, max }));
+    }
+    if let Some((path, taken)) = masks.other_order() {
+        let by_index = *taken == Taken::Indices;
+        state.notes.extend(place_of(path).map(|mask| CaseNote::OtherOrder { mask, by_index }));
     }
     work.folder.keep(id, &state)?;
     Ok(Some((state, false)))
@@ -120,6 +129,10 @@ fn source_hash(case: &Case) -> Result<String> {
                 hash.update(number.to_le_bytes());
             }
         }
+    }
+    // Another order of the channels in dataset.json gives a name another number.
+    if let Some(number) = case.channel.as_ref().and_then(|choice| choice.number).filter(|&number| number > 0) {
+        hash.update((number as u64).to_le_bytes());
     }
     if let MaskSource::Layers(layers) = &case.masks {
         hash.update(hash_texts(layers.iter().map(|layer| layer.class.as_deref().unwrap_or_default())));

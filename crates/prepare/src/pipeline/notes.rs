@@ -90,6 +90,8 @@ pub(super) fn case_notes(told: &[CaseNote], total: usize) -> (Vec<String>, Vec<S
         notes.push(format!("{turned} of {total} picture(s) were turned or mirrored, as their orientation tags say."));
     }
     warnings.extend(other_values(count(|note| matches!(note, CaseNote::OtherValues)), total, SECTION));
+    let labels = told.iter().filter_map(|note| if let CaseNote::Labels(bits) = note { Some(*bits) } else { None });
+    warnings.extend(several_labels(&labels.collect::<Vec<_>>()));
     let far = told.iter().filter_map(|note| if let CaseNote::AffineIgnored(far) = note { Some(*far) } else { None });
     let far: Vec<f64> = far.collect();
     if let Some(greatest) = far.iter().copied().reduce(f64::max) {
@@ -100,6 +102,21 @@ pub(super) fn case_notes(told: &[CaseNote], total: usize) -> (Vec<String>, Vec<S
         ));
     }
     (notes, warnings)
+}
+
+/// A warning of masks that hold several labels, which nothing tells apart. Each mask's labels are the bits of a number.
+fn several_labels(masks: &[u64]) -> Option<String> {
+    let all = masks.iter().fold(0_u64, |all, &bits| all | bits);
+    let word = |label: u32| if label == 63 { "63 or more".to_owned() } else { label.to_string() };
+    let labels: Vec<String> = (0..64_u32).filter(|&label| all >> label & 1 == 1).map(word).collect();
+    (labels.len() > 1).then(|| {
+        format!(
+            "{} mask(s) of volumes hold the labels {}, and all of them count as lesion, because nothing says what they mean; \
+             prepare.mask_values names those that are lesion, and [[prepare.classes]] tables keep them apart.",
+            masks.len(),
+            labels.join(", ")
+        )
+    })
 }
 
 /// Warnings about the records.

@@ -110,7 +110,13 @@ impl Volume {
                 let (step, coloured) = (affine::frame_step(&image)?, is_coloured(&image)?);
                 Ok(Self::Dicom(Box::new(Dicom { image, step, reading, coloured })))
             }
-            ImageSource::Nifti(path) => Ok(Self::Nifti(Box::new(NiftiVolume::open(path, slice_axis, cost.max_bytes)?))),
+            ImageSource::Nifti(path) => {
+                let volume = match &case.channel {
+                    Some(channel) => NiftiVolume::open_channel(path, channel, slice_axis, cost.max_bytes)?,
+                    None => NiftiVolume::open(path, slice_axis, cost.max_bytes)?,
+                };
+                Ok(Self::Nifti(Box::new(volume)))
+            }
         }
     }
 

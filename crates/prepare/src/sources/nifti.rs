@@ -17,6 +17,7 @@ use super::cost::within;
 use super::geometry::{Geometry, StoredRange};
 use super::nifti_header::{self, Parsed, data_file};
 use crate::affine::Affine;
+use crate::channel::ChannelChoice;
 use crate::error::{PrepareError, Result};
 
 /// How many bytes of slices along i are collected in one pass over the file.
@@ -50,6 +51,18 @@ impl NiftiVolume {
     /// When the file is not a NIfTI file, is truncated, has more dimensions or voxels of another type, or a slice would take
     /// more than `max_bytes`.
     pub fn open(path: &Path, axis: usize, max_bytes: u64) -> Result<Self> {
+        Self::open_one(path, None, axis, max_bytes)
+    }
+
+    /// As [`Self::open`], but of a file that has channels (or points in time) as a further dimension, only the one that is chosen.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and when none of several channels is chosen, or one that the file does not have.
+    pub fn open_channel(path: &Path, channel: &ChannelChoice, axis: usize, max_bytes: u64) -> Result<Self> {
+        Self::open_one(path, Some(channel), axis, max_bytes)
+    }
+
+    fn open_one(path: &Path, channel: Option<&ChannelChoice>, axis: usize, max_bytes: u64) -> Result<Self> {
         let wrong = |problem: String, expected| PrepareError::Nifti { path: path.to_path_buf(), problem, expected };
         let mut file = plain_file(path, max_bytes)?;
         let voxels = data_file(path);
@@ -61,13 +74,20 @@ impl NiftiVolume {
         let length = file.seek(SeekFrom::End(0)).map_err(PrepareError::io(path, "read"))?;
         let count = usize::from(header.dim[0]);
         let sizes: Vec<usize> = header.dim[1..].iter().take(count).map(|&size| usize::from(size)).collect();
-        let three = sizes.len() >= 2
-            && sizes.iter().all(|&size| size > 0)
-            && sizes[3.min(sizes.len())..].iter().all(|&s| s == 1);
-        if !three {
-            let expected = "two or three dimensions, none of them 0, and of several volumes a file for each, as fslsplit writes them";
+        let others: Vec<usize> = sizes.iter().skip(3).copied().filter(|&size| size != 1).collect();
+        let is_readable = sizes.len() >= 2 && sizes.iter().all(|&size| size > 0);
+        // Channels are the fourth dimension or, as ITK writes them, the fifth.
+        let most = usize::from(channel.is_some());
+        if !is_readable || others.len() > most {
+            let expected = if channel.is_some() {
+                "two or three dimensions, none of them 0, and at most one of channels behind them"
+            } else {
+                "two or three dimensions, none of them 0, and of several volumes a file for each, as fslsplit writes them"
+            };
             return Err(wrong(format!("dimensions {sizes:?}"), expected));
         }
+        let channels = others.first().copied().unwrap_or(1);
+        let chosen = channel.map_or(Ok(0), |channel| channel.of(path, channels))?;
         let dimensions = [sizes[0], sizes[1], sizes.get(2).copied().unwrap_or(1)];
         let kind = header.data_type().map_err(|_| wrong(format!("data type {}", header.datatype), NUMBERS))?;
         if !is_number(kind) {
@@ -77,8 +97,9 @@ impl NiftiVolume {
             return Err(wrong(format!("an offset of {}", header.vox_offset), "an offset of 352 or more"));
         }
         let offset = (header.vox_offset as u64).max(least);
-        let voxels = dimensions.iter().map(|&size| size as u64).product::<u64>();
-        let needed = offset.saturating_add(voxels * kind.size_of() as u64);
+        // Each dimension is below 2^16, so three of them and the bytes of a voxel stay below 2^64.
+        let channel_bytes = dimensions.iter().map(|&size| size as u64).product::<u64>() * kind.size_of() as u64;
+        let needed = offset.saturating_add(channel_bytes.saturating_mul(channels as u64));
         if length < needed {
             return Err(wrong(
                 format!("{length} bytes (unpacked)"),
@@ -95,7 +116,8 @@ impl NiftiVolume {
             axis: if dimensions[2] == 1 { 2 } else { axis },
             kind,
             big_endian: header.endianness == Endianness::Big,
-            offset,
+            // Below the length of the file, which has all channels.
+            offset: offset + chosen as u64 * channel_bytes,
             slope: if scaled { slope } else { 1.0 },
             intercept: if scaled && intercept.is_finite() { intercept } else { 0.0 },
             spacing: std::array::from_fn(|axis| f64::from(header.pixdim[axis + 1]).abs()),

@@ -124,13 +124,14 @@ fn facts(request: &Request, observer: &dyn Observer) -> Result<Facts> {
     if dataset.has_masks() {
         data.mask_threshold = mask_threshold(&dataset, &data)?;
     }
-    for warning in &dataset.warnings {
-        pig_train::observer::warn(observer, warning.clone());
+    for warning in dataset.remarks() {
+        pig_train::observer::warn(observer, warning.to_owned());
     }
     let unlabelled = match &request.unlabelled {
         Some(folder) => Dataset::of_images(folder, None)?.len(),
         None => 0,
     };
+    dataset.left_out = None;
     dataset.warnings.clear();
     let survey = Survey::of(&dataset)?;
     if survey.groups < 2 {
