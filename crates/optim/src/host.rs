@@ -283,6 +283,25 @@ mod tests {
     }
 
     #[test]
+    fn muon_s_steps_are_the_peer_s() {
+        let f32s = |name: String| -> Vec<f32> { read(&name).iter().map(|&v| v as f32).collect() };
+        for [rows, columns] in [[4, 9], [9, 4], [6, 6]] {
+            let shape = format!("{rows}x{columns}");
+            let mut values = f32s(format!("start.{shape}"));
+            let (mut mean, mut ema) = (vec![0.0; values.len()], values.clone());
+            for step in 1..=5 {
+                let momentum = muon::momentum(&mut mean, &f32s(format!("gradient.{shape}.{step}")));
+                let direction = muon::direction(&momentum, [rows, columns]);
+                moved(&mut values, &direction, [1.0 - 0.01 * 0.1, 0.01, 0.0], &mut ema);
+                for (value, expected) in values.iter().zip(read(&format!("muon.{shape}.{step}"))) {
+                    assert!((f64::from(*value) - expected).abs() < 2e-6, "{shape}, step {step}: {value}, {expected}");
+                }
+                assert_eq!(values, ema);
+            }
+        }
+    }
+
+    #[test]
     fn gradients_are_added_by_name() {
         let of = |values: &[(&str, &[f32])]| -> NamedGradients {
             values.iter().map(|(name, values)| ((*name).to_owned(), values.to_vec())).collect()
