@@ -233,9 +233,9 @@ impl Patients {
             folds.entry(&training[0]).or_default().extend(cases.keys().map(|id| self.of(id)));
         }
         let mut times: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        for (fold, patients) in &folds {
-            for patient in patients {
-                times.entry(*patient).or_default().push(*fold);
+        for (&fold, patients) in &folds {
+            for &patient in patients {
+                times.entry(patient).or_default().push(fold);
             }
         }
         let is_crossed = folds.len() > 1 && times.values().all(|own| own.len() == folds.len());
