@@ -23,7 +23,7 @@ import sys
 
 MEASURES = ("dice", "iou", "precision", "recall")
 RESAMPLES, LEAST_FOLDS, POWER = 2000, 3, 0.8
-WITH_REAL = re.compile(r"-add-[0-9.e+-]+$")
+WITH_REAL = re.compile(r"-(?:add|curated|pretrained)-[0-9.e+-]+$")
 
 
 def read(path):

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Folder, TINY, command, json, pig, stderr, stdout, success};
+use common::{Folder, TINY, assert_script, command, json, pig, stderr, stdout, success};
 use std::{
     path::{Path, PathBuf},
     process::Stdio,
@@ -100,6 +100,8 @@ fn a_boost_that_is_killed_goes_on_to_the_same_table() {
         let [ours, theirs] = [&whole, &parted].map(|out| std::fs::read_to_string(out.join(file)).unwrap());
         assert_eq!(ours, theirs, "{file}");
     }
+    // Chosen pairs are trained on beside the real ones, which the script must know.
+    assert_script(&whole.join("crossval"));
 
     // A dry run writes nothing, and shows the plan of the folder.
     let dry = success(pig(&["boost", &data, "--plan", &plan, "--out", &text(&folder.path().join("new")), "--dry-run"]));

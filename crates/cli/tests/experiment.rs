@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Folder, interruptible, json, pig, stderr, success};
+use common::{Folder, assert_script, interruptible, json, pig, stderr, success};
 use pig_data::phantom::{PhantomConfig, write_dataset};
 use std::{
     collections::BTreeMap,
@@ -94,7 +94,7 @@ fn table2_is_the_same_when_it_was_stopped_and_follows_from_its_cases() {
     }
     assert_eq!(recomputed(&cases, "dice").len(), 1 + 5 * 2 + 2);
     assert!(table.contains("pig-only-4 against pig-shuffled-4"), "{table}");
-    assert_script(&folder, "whole");
+    assert_script(&folder.path().join("whole"));
     assert_page(&folder.path().join("whole/report.html"));
     let shown =
         json(&success(pig(&["report", &folder.at("whole"), "--data", &folder.at("data"), "--json", "--quiet"])));
@@ -121,7 +121,7 @@ fn few_patients_and_images_alone() {
     for start in ["| 25 | 1.0 |", "| 100 | "] {
         assert_eq!(table.lines().filter(|line| line.starts_with(start)).count(), 2, "{start}\n{table}");
     }
-    assert_script(&folder, "low");
+    assert_script(&folder.path().join("low"));
     assert_page(&folder.path().join("low/report.html"));
 
     let arguments = experiment(&folder, "table1", "table1", &[]);
@@ -181,17 +181,6 @@ fn stopped(arguments: &[String], sign: &Path) {
     let asked = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     assert!(asked.success());
     assert_eq!(child.wait().unwrap().code(), Some(130));
-}
-
-/// The script that recomputes the table must agree with it. Skipped if there is no Python.
-fn assert_script(folder: &Folder, out: &str) {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../experiments/recompute_table.py");
-    let files = ["cases.csv", "table.md"].map(|file| folder.at(&format!("{out}/{file}")));
-    let Ok(output) = Command::new("python3").arg(script).args(&files).env("PYTHONIOENCODING", "utf-8").output() else {
-        pig_testing::skip("no python3 to run experiments/recompute_table.py");
-        return;
-    };
-    assert!(output.status.success(), "{}{}", common::stdout(&output), stderr(&output));
 }
 
 fn copy(from: &Path, to: &Path) {

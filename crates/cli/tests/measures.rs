@@ -402,7 +402,13 @@ fn repeated_trainings_are_random_beside_the_patients() {
         assert!(stderr(&output).contains(words), "{words:?}: {}", stderr(&output));
     };
     let other = folder.at("other.csv");
-    refused(&table, &["compare", &other, &cases], "is in two rows");
+    refused(&table, &["compare", &other, &cases], "choose one of more, real with --first-arm");
+    let twice = table.clone() + "real,2,c23,p7,,false\n";
+    refused(
+        &twice,
+        &["compare", &other, &cases, "--first-arm", "real", "--second-arm", "real"],
+        "\"c23\" is in two rows",
+    );
     refused(
         &table,
         &["compare", &other, &cases, "--first-arm", "most", "--second-arm", "real"],

@@ -329,7 +329,7 @@ pub fn contrast<'a>(arm: &Arm<'a>, control: &Arm<'a>, family: &[&Arm<'a>], setti
         standard_error: error,
         degrees_of_freedom: found.degrees,
         satterthwaite: found.satterthwaite(),
-        detectable: detectable(error, found.degrees),
+        detectable: detectable(MISSES, error, found.degrees),
         folds: found.folds.len(),
         generators: [0, 1].map(|side| if [arm, control][side].has_generator() { generators[side] } else { 0 }),
         segmenters: found.least(Nested::segmenters),
@@ -339,9 +339,9 @@ pub fn contrast<'a>(arm: &Arm<'a>, control: &Arm<'a>, family: &[&Arm<'a>], setti
     })
 }
 
-/// The true difference that is found with the power [`POWER`], by the standard error and its degrees of freedom.
-fn detectable(error: f64, degrees: f64) -> f64 {
-    (student_quantile(MISSES, degrees) + student_quantile(2.0 * (1.0 - POWER), degrees)) * error
+/// The true difference that is found with the power [`POWER`] where p must be below `share`, by the standard error and its degrees of freedom.
+fn detectable(share: f64, error: f64, degrees: f64) -> f64 {
+    (student_quantile(share, degrees) + student_quantile(2.0 * (1.0 - POWER), degrees)) * error
 }
 
 /// One difference for each patient.

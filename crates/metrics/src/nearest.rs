@@ -220,6 +220,9 @@ fn squared_distance(a: &[f32], b: &[f32], limit: f64) -> f64 {
     sum
 }
 
+/// The share of new images that may be flagged by chance.
+const FLAGGED: f64 = 0.05;
+
 /// The distances to the training set of generated images, compared with those of held-out real images.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CopyCheck {
@@ -233,7 +236,10 @@ pub struct CopyCheck {
     pub held_out_median: f64,
     /// The 5 % quantile of the held-out distances. An image below this threshold is nearer than real images usually are.
     pub threshold: f64,
-    /// The number of generated images nearer than `threshold`. If they are as far away as real images, one in twenty is expected.
+    /// The share of images as new as the held-out ones that lies below `threshold` by chance: 5 %; with fewer than 19 held-out images, whose
+    /// nearest is the threshold, one in their number and one.
+    pub expected: f64,
+    /// The number of generated images nearer than `threshold`.
     pub nearer: usize,
     /// The held-out distances, ascending, for [`CopyCheck::rank`].
     pub held_out_distances: Vec<f64>,
@@ -252,19 +258,24 @@ impl CopyCheck {
             distances
         };
         let (ours, theirs) = (ascending(generated), ascending(held_out));
-        let threshold = quantile(&theirs, 0.05);
+        // A new image falls into each of the n + 1 gaps between n held-out distances with the same probability. So the value at the place
+        // 0.05 (n + 1), counted from 1, is exceeded by 95 % of new images; R's type 7 would flag 10 % of them with 16 held-out images.
+        let gaps = theirs.len() as f64 + 1.0;
+        let place = (FLAGGED * gaps - 1.0).max(0.0);
+        let threshold = quantile(&theirs, place / (gaps - 2.0).max(1.0));
         Some(Self {
             generated: ours.len(),
             held_out: theirs.len(),
             generated_median: quantile(&ours, 0.5),
             held_out_median: quantile(&theirs, 0.5),
             threshold,
+            expected: FLAGGED.max(1.0 / gaps),
             nearer: ours.iter().filter(|&&d| d < threshold).count(),
             held_out_distances: theirs,
         })
     }
 
-    /// The share of generated images nearer than the threshold; 0.05 is expected for images that are as far away as real ones.
+    /// The share of generated images nearer than the threshold; [`CopyCheck::expected`] for images that are as far away as real ones.
     #[must_use]
     pub fn share_nearer(&self) -> f64 {
         self.nearer as f64 / self.generated as f64
@@ -354,6 +365,30 @@ mod tests {
         assert_eq!(check.rank(f64::INFINITY), 1.0);
         assert!((check.rank(check.held_out_median) - 0.5).abs() < 0.02);
         assert_eq!(CopyCheck::new(&[], &real), None);
+    }
+
+    #[test]
+    fn as_many_new_images_are_flagged_as_is_said() {
+        // Distances whose logarithms are evenly spread: which they are does not matter, only their order does.
+        let mut state = 1_u64;
+        let mut draw = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            Neighbour { index: 0, distance: ((state >> 40) as f64 / f64::from(1 << 24)).exp(), flipped: false }
+        };
+        for (held_out, expected) in [(1, 0.5), (2, 1.0 / 3.0), (16, 1.0 / 17.0), (19, 0.05), (30, 0.05), (78, 0.05)] {
+            let trials = 4000;
+            let mut flagged = 0;
+            for _ in 0..trials {
+                let held_out: Vec<Neighbour> = (0..held_out).map(|_| draw()).collect();
+                let check = CopyCheck::new(&[draw()], &held_out).unwrap();
+                assert!((check.expected - expected).abs() < 1e-12, "{check:?}");
+                flagged += check.nearer;
+            }
+            let share = flagged as f64 / f64::from(trials);
+            // Four standard errors.
+            let slack = 4.0 * (expected * (1.0 - expected) / f64::from(trials)).sqrt();
+            assert!((share - expected).abs() < slack, "{held_out} held out: {share}, expected {expected}");
+        }
     }
 
     #[test]

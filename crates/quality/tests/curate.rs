@@ -139,15 +139,15 @@ fn pairs_whose_masks_fit_are_kept_in_a_folder_of_their_own() {
     let table = |request: &Request| std::fs::read(request.out.join(TABLE)).unwrap();
     assert_eq!(table(&asked), table(&twice));
 
-    // Copies go out: the nine training pictures, and of the three validating ones the nearest, which lies below its own 5 % quantile.
+    // Copies go out: the nine training pictures. The distance of the nearest of the three validating ones is the threshold.
     let strict = Request {
         config: CurateConfig { keep: 1.0, ..CurateConfig::default() },
         out: folder.path().join("strict"),
         ..asked.clone()
     };
     let found = curated(&strict);
-    assert_eq!((found.kept, found.left_out["copy"]), (2, 10));
-    assert!(found.to_string().contains("10 fewer than --keep asks for"), "{found}");
+    assert_eq!((found.kept, found.left_out["copy"]), (3, 9));
+    assert!(found.to_string().contains("9 fewer than --keep asks for"), "{found}");
     let again = curate(&asked, &device(), &Silent).unwrap_err().to_string();
     assert!(again.contains("never overwritten"), "{again}");
 }

@@ -240,7 +240,7 @@ impl Page {
     /// Pairs of generated and training images, and how their distances compare with those of held-out images.
     pub(crate) fn nearest(&mut self, section: &NearestSection) -> Result<(), ReportError> {
         if let Some(check) = &section.check {
-            let expected = 0.05 * check.generated as f64;
+            let expected = check.expected * check.generated as f64;
             self.add(format_args!(
                 "<p>Generated images that are nearer to a training image than 95 % of the {} held-out real images are: \
                  <strong>{} of {}</strong>; {expected:.1} would be expected of images that are as new as real ones. The median \

@@ -107,6 +107,32 @@ fn done(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
+fn pairs_that_have_changed_are_refused() {
+    let folder = folder();
+    let mut file = prepared(folder.path());
+    file.crossval.arms.clear();
+    let crossval = open(folder.path(), &file, "out");
+    let seed = |seed: u64| Selection { fold: Some(0), arm: Some("real".to_owned()), seed: Some(seed) };
+    assert_eq!(crossval.run(&seed(0), &device(), &Silent).unwrap(), Outcome::Finished);
+    let fold = &crossval.folds[0];
+    let image = |id: &str| folder.path().join("data/images").join(format!("{id}.png"));
+    // The picture of another pair comes in the place of one that trains, or tests.
+    for (name, changed) in [("pairs.sha256", &fold.training[0]), ("test.sha256", &fold.test[0])] {
+        let before = std::fs::read(image(changed)).unwrap();
+        std::fs::copy(image(&fold.validation[0]), image(changed)).unwrap();
+        match crossval.run(&seed(1), &device(), &Silent) {
+            Err(Error::BadFile { path, problem, .. }) => {
+                assert!(path.ends_with(Path::new("fold-0").join(name)), "{path:?}");
+                assert!(problem.contains("but those of --data have"), "{problem}");
+            }
+            other => panic!("{other:?}"),
+        }
+        std::fs::write(image(changed), before).unwrap();
+    }
+    assert_eq!(crossval.run(&seed(1), &device(), &Silent).unwrap(), Outcome::Finished);
+}
+
+#[test]
 fn stopped_anywhere_and_done_in_parts_it_gives_the_same_table() {
     if testing::skips("exact reproducibility of a training is promised on the CPU only") {
         return;

@@ -7,16 +7,17 @@ use std::path::PathBuf;
 pub(crate) struct Compare {
     /// A table of cases, as `pig segment evaluate --csv` or `pig crossval` writes it: columns id, the measure, and group if patients are
     /// known. Columns fold (or draw), generator_seed and seed tell trainings apart, which then count as random beside the patients.
+    /// Folds test different patients, or all of them the same.
     /// A column lesion (or true_positive and false_negative) says which cases have a lesion; measures of overlap are compared on these.
     #[arg(value_name = "FIRST")]
     pub(crate) first: PathBuf,
     /// A table of the same cases with other measurements.
     #[arg(value_name = "SECOND")]
     pub(crate) second: PathBuf,
-    /// Use only the rows of FIRST with this value in the column arm.
+    /// Use only the rows of FIRST with this value in the column arm. Needed if it has several.
     #[arg(long, value_name = "ARM")]
     pub(crate) first_arm: Option<String>,
-    /// Use only the rows of SECOND with this value in the column arm.
+    /// Use only the rows of SECOND with this value in the column arm. Needed if it has several.
     #[arg(long, value_name = "ARM")]
     pub(crate) second_arm: Option<String>,
     /// The column of the measure.

@@ -26,10 +26,10 @@ const NO_VALUE: [&str; 10] = ["", "nan", "-nan", "na", "n/a", "#n/a", "<na>", "n
 const OVERLAPS: [&str; 5] = ["dice", "iou", "precision", "recall", "surface_dice"];
 
 /// What tells trainings apart: the columns of the fold (or draw), of the generator's and of the segmenter's seed. Empty if there is no such
-/// column.
+/// column; if there are two, the values of both.
 type Training = [String; 3];
 
-/// The columns of [`Training`], and their other names.
+/// The columns of [`Training`].
 const TRAINING: [&[&str]; 3] = [&["fold", "draw"], &["generator_seed"], &["seed", "segmenter_seed"]];
 
 /// A case of one training.
@@ -50,14 +50,20 @@ struct Table {
 
 /// Compares two tables case by case.
 pub(crate) fn run(args: &Args, asked: &Compare) -> anyhow::Result<ExitCode> {
-    let tables = [(&asked.first, &asked.first_arm), (&asked.second, &asked.second_arm)]
-        .map(|(path, arm)| read(path, arm.as_deref(), &asked.column));
+    let tables = [(&asked.first, &asked.first_arm, "--first-arm"), (&asked.second, &asked.second_arm, "--second-arm")]
+        .map(|(path, arm, flag)| read(path, (arm.as_deref(), flag), &asked.column));
     let [first, second] = tables;
     let (first, second) = (first?, second?);
-    check_cases([(&first, &asked.first), (&second, &asked.second)])?;
-    let has_groups = has_groups(&first, &second, asked)?;
-    let chosen = Chosen::new([&first, &second], &asked.column);
-    let arms = [&first, &second].map(|table| chosen.arm(table, has_groups));
+    let both = [(&first, &asked.first), (&second, &asked.second)];
+    check_cases(both)?;
+    check_lesions(both)?;
+    let groups = groups([&first, &second], asked)?;
+    let has_groups = groups.values().all(|group| !group.is_empty());
+    let patients = Patients(if has_groups { groups } else { BTreeMap::new() });
+    let is_crossed = patients.check_folds([&first, &second], asked)?;
+    let chosen = Chosen::new([&first, &second], &asked.column, is_crossed.then_some(&patients));
+    let is_alike = vary_alike([&first, &second]);
+    let arms = [&first, &second].map(|table| chosen.arm(table, &patients, is_alike));
     let settings = Settings {
         bootstrap: Bootstrap { seed: asked.seed, ..Bootstrap::default() },
         permutations: Permutations { resamples: asked.permutations, seed: asked.seed, ..Permutations::default() },
@@ -68,8 +74,11 @@ pub(crate) fn run(args: &Args, asked: &Compare) -> anyhow::Result<ExitCode> {
         asked.column
     );
     let mut found = contrast(&arms[0], &arms[1], &[&arms[0], &arms[1]], &settings).with_context(|| {
-        let unit = if has_groups { "patient" } else { "case" };
-        format!("only one {unit} has values of {:?} in both tables; an interval needs at least two", asked.column)
+        let unit = if has_groups { "patients" } else { "cases" };
+        format!(
+            "fewer than two {unit} have values of {:?} in both tables; an interval needs at least two",
+            asked.column
+        )
     })?;
     found.difference.cases = chosen.cases.len();
     // Without repeated trainings, the exact test by patient says the same as the interval.
@@ -83,12 +92,12 @@ pub(crate) fn run(args: &Args, asked: &Compare) -> anyhow::Result<ExitCode> {
             "p_value": p_value, "p_is_bound": p_is_bound, "standard_error": found.standard_error,
             "degrees_of_freedom": found.degrees_of_freedom, "satterthwaite": found.satterthwaite,
             "detectable": found.detectable, "covers": found.covers, "leaves_out": found.leaves_out,
-            "cases": if chosen.is_by_lesion { "lesion" } else { "both-values" },
+            "cases": if chosen.is_by_lesion { "lesion" } else { "both-values" }, "one_variance": is_alike,
         });
         println!("{}", serde_json::to_string_pretty(&json)?);
         return Ok(ExitCode::SUCCESS);
     }
-    print(asked, &found, &chosen, has_groups, is_by_training);
+    print(asked, &found, &chosen, has_groups, is_alike);
     if !has_groups && !args.machine.quiet {
         eprintln!(
             "warning: patients are not known for all cases (column group); if a patient has several slices, the interval and p are too small"
@@ -97,8 +106,8 @@ pub(crate) fn run(args: &Args, asked: &Compare) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn print(asked: &Compare, found: &Contrast, chosen: &Chosen, has_groups: bool, is_by_training: bool) {
-    let (difference, test) = (found.difference, found.test);
+fn print(asked: &Compare, found: &Contrast, chosen: &Chosen, has_groups: bool, is_alike: bool) {
+    let (difference, test, is_by_training) = (found.difference, found.test, found.covers.len() > 1);
     let unit = if has_groups { "patients or groups" } else { "cases" };
     let arms = [(&asked.first, &asked.first_arm), (&asked.second, &asked.second_arm)];
     let width = asked.column.chars().count().max("difference".len()) + 2;
@@ -112,8 +121,14 @@ fn print(asked: &Compare, found: &Contrast, chosen: &Chosen, has_groups: bool, i
     println!("{:<width$}{}", "detectable", fixed(found.detectable, 4));
     let arrangements = if test.exact { "all" } else { "random" };
     let which = if chosen.is_by_lesion { "cases with a lesion" } else { "cases with both values" };
+    let is_by_fold = found.covers.contains(&Source::Folds);
+    let variance = match (is_by_training && !is_by_fold, is_alike) {
+        (false, _) => "",
+        (true, true) => " Trainings of both tables are taken to vary alike.",
+        (true, false) => " Each table has its own variance of trainings, since their numbers differ.",
+    };
     println!(
-        "\n{} {which}, {} left out; means within {unit}, then over {} {unit}. The 95 % bootstrap interval covers {}. Two-sided paired \
+        "\n{} {which}, {} left out; means within {unit}, then over {} {unit}. The 95 % bootstrap interval covers {}.{variance} Two-sided paired \
          permutation test with {} {arrangements} arrangements that exchange whole {unit}, which covers them alone: p {}. Detectable is the \
          true difference that is found with a power of 80 % at 5 %.",
         difference.cases,
@@ -131,8 +146,8 @@ fn check_cases(tables: [(&Table, &std::path::PathBuf); 2]) -> anyhow::Result<()>
         let ((ours, own), (theirs, path)) = (tables[here], tables[there]);
         for (training, cases) in &ours.trainings {
             let same_fold = |(other, _): &(&Training, &BTreeMap<String, Case>)| other[0] == training[0];
-            let own_others = ours.trainings.iter().filter(same_fold).map(|(_, cases)| (cases, own));
-            let mut others = theirs.trainings.iter().filter(same_fold).map(|(_, cases)| (cases, path)).peekable();
+            let own_others = ours.trainings.iter().filter(same_fold).map(|other| (other, own));
+            let mut others = theirs.trainings.iter().filter(same_fold).map(|other| (other, path)).peekable();
             ensure!(
                 others.peek().is_some(),
                 "{}: no row of the fold or draw {:?}, which {} has; measure both arms on the same folds",
@@ -140,19 +155,119 @@ fn check_cases(tables: [(&Table, &std::path::PathBuf); 2]) -> anyhow::Result<()>
                 training[0],
                 own.display()
             );
-            for (other, path) in others.chain(own_others) {
+            for ((name, other), path) in others.chain(own_others) {
                 let lacking: Vec<&String> = cases.keys().filter(|id| !other.contains_key(*id)).collect();
                 ensure!(
                     lacking.is_empty(),
-                    "{}: no row with the id {:?} ({} case(s) of the other table are missing); measure both arms on the same cases",
+                    "{}: no row with the id {:?} ({} case(s) of the other table are missing){}; measure both arms on the same cases",
                     path.display(),
                     lacking[0],
-                    lacking.len()
+                    lacking.len(),
+                    words(name)
                 );
             }
         }
     }
     Ok(())
+}
+
+/// Which training it is, for messages; nothing if the table has one.
+fn words(training: &Training) -> String {
+    let named = ["fold", "generator_seed", "seed"].into_iter().zip(training).filter(|(_, value)| !value.is_empty());
+    let named: Vec<String> = named.map(|(column, value)| format!("{column} {value:?}")).collect();
+    if named.is_empty() { String::new() } else { format!(" in the training of {}", named.join(", ")) }
+}
+
+/// Refuses tables that disagree on which cases have a lesion: they were not measured on the same true masks.
+fn check_lesions(tables: [(&Table, &std::path::PathBuf); 2]) -> anyhow::Result<()> {
+    let mut known: BTreeMap<(&String, &String), bool> = BTreeMap::new();
+    for (table, path) in tables {
+        for (training, cases) in &table.trainings {
+            for (id, case) in cases {
+                let Some(lesion) = case.lesion else { continue };
+                ensure!(
+                    *known.entry((&training[0], id)).or_insert(lesion) == lesion,
+                    "{}: {id:?} has {} lesion{}, but another row of it says the opposite; measure all rows on the same true masks",
+                    path.display(),
+                    if lesion { "a" } else { "no" },
+                    words(training)
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The patient of each case. The tables may know the patients of different cases, but not different patients of a case.
+fn groups(tables: [&Table; 2], asked: &Compare) -> anyhow::Result<BTreeMap<String, String>> {
+    let [first, second] = tables;
+    let mut groups = first.groups.clone();
+    for (id, group) in &second.groups {
+        let known = groups.entry(id.clone()).or_default();
+        ensure!(
+            known.is_empty() || group.is_empty() || known == group,
+            "{}: {id:?} has the group {group:?}, but in {} it has {known:?}; expected the same patient in both",
+            asked.second.display(),
+            asked.first.display()
+        );
+        if known.is_empty() {
+            known.clone_from(group);
+        }
+    }
+    Ok(groups)
+}
+
+/// The patients of the cases; empty if they are not known, and every case is its own.
+struct Patients(BTreeMap<String, String>);
+
+impl Patients {
+    fn of<'a>(&'a self, id: &'a str) -> &'a str {
+        self.0.get(id).map_or(id, String::as_str)
+    }
+
+    /// Whether all folds have the same patients. Refuses folds of which some share some of their patients: their patients are neither
+    /// repeated measurements nor independent.
+    fn check_folds(&self, tables: [&Table; 2], asked: &Compare) -> anyhow::Result<bool> {
+        let mut folds: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for (training, cases) in tables.into_iter().flat_map(|table| &table.trainings) {
+            folds.entry(&training[0]).or_default().extend(cases.keys().map(|id| self.of(id)));
+        }
+        let mut times: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for (&fold, patients) in &folds {
+            for &patient in patients {
+                times.entry(patient).or_default().push(fold);
+            }
+        }
+        let is_crossed = folds.len() > 1 && times.values().all(|own| own.len() == folds.len());
+        let several: Vec<(&&str, &Vec<&str>)> = times.iter().filter(|(_, own)| own.len() > 1).collect();
+        if let (false, Some((patient, own))) = (is_crossed, several.first()) {
+            anyhow::bail!(
+                "{}: {} of {} patients or groups are in several folds or draws, but not all in all of them: {patient:?} is in {} of {} \
+                 ({}); expected either different patients in each fold, or the same ones in all; compare one fold after another",
+                asked.first.display(),
+                several.len(),
+                times.len(),
+                own.len(),
+                folds.len(),
+                own.join(", ")
+            );
+        }
+        Ok(is_crossed)
+    }
+}
+
+/// Whether the trainings of both tables share one variance. With equal numbers a common one gives right intervals even if one table varies
+/// more, and more degrees of freedom; with other numbers it gives wrong ones. A table without repetitions can only borrow that of the other.
+fn vary_alike(tables: [&Table; 2]) -> bool {
+    let [first, second] = tables.map(|table| {
+        let mut counts: BTreeMap<&String, usize> = BTreeMap::new();
+        for training in table.trainings.keys() {
+            *counts.entry(&training[0]).or_default() += 1;
+        }
+        counts
+    });
+    let repeats = |counts: &BTreeMap<&String, usize>| counts.values().any(|&count| count > 1);
+    first == second || !repeats(&first) || !repeats(&second)
 }
 
 /// The cases that are compared.
@@ -166,7 +281,8 @@ struct Chosen {
 }
 
 impl Chosen {
-    fn new(tables: [&Table; 2], column: &str) -> Self {
+    /// With `crossed`, all folds have the same patients, and a patient counts who has cases in each of them.
+    fn new(tables: [&Table; 2], column: &str, crossed: Option<&Patients>) -> Self {
         let all = || tables.into_iter().flat_map(|table| &table.trainings);
         let is_known = all().all(|(_, cases)| cases.values().all(|case| case.lesion.is_some()));
         let is_by_lesion = is_known && OVERLAPS.contains(&column);
@@ -180,18 +296,27 @@ impl Chosen {
         }
         let labels: BTreeSet<&String> = all().flat_map(|(training, _)| training).collect();
         let labels = labels.into_iter().cloned().zip(0..).collect();
-        let left_out = without.len();
-        Self { cases: &cases - &without, left_out, is_by_lesion, labels }
+        let all_cases = cases.union(&without).count();
+        let mut cases = &cases - &without;
+        if let Some(patients) = crossed {
+            let folds: BTreeSet<&String> = all().map(|(training, _)| &training[0]).collect();
+            let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+            for (fold, id) in &cases {
+                found.entry(patients.of(id).to_owned()).or_default().insert(fold.clone());
+            }
+            cases.retain(|(_, id)| found.get(patients.of(id)).is_some_and(|own| own.len() == folds.len()));
+        }
+        let left_out = all_cases - cases.len();
+        Self { cases, left_out, is_by_lesion, labels }
     }
 
-    /// The trainings of a table, with the means of each patient's chosen cases. Without patients, every case is one.
-    fn arm<'t>(&self, table: &'t Table, has_groups: bool) -> Arm<'t> {
+    /// The trainings of a table, with the means of each patient's chosen cases.
+    fn arm<'t>(&self, table: &'t Table, patients: &'t Patients, is_alike: bool) -> Arm<'t> {
         let run = |(training, cases): (&Training, &'t BTreeMap<String, Case>)| {
             let mut sums: BTreeMap<&str, (f64, f64)> = BTreeMap::new();
             for (id, case) in cases {
                 if let (Some(value), true) = (case.value, self.cases.contains(&(training[0].clone(), id.clone()))) {
-                    let group = if has_groups { &table.groups[id] } else { id };
-                    let sum = sums.entry(group).or_default();
+                    let sum = sums.entry(patients.of(id)).or_default();
                     (sum.0, sum.1) = (sum.0 + value, sum.1 + 1.0);
                 }
             }
@@ -200,59 +325,60 @@ impl Chosen {
             let values = sums.into_iter().map(|(group, (sum, count))| (group, sum / count)).collect();
             Run { fold: self.labels[&training[0]], generator, segmenter: self.labels[&training[2]], values }
         };
-        Arm { runs: table.trainings.iter().map(run).collect(), is_alike: true }
+        Arm { runs: table.trainings.iter().map(run).collect(), is_alike }
     }
 }
 
-/// Whether every case has a patient. The second table must have the same patients as the first, or none.
-fn has_groups(first: &Table, second: &Table, asked: &Compare) -> anyhow::Result<bool> {
-    if first.groups.values().any(String::is_empty) {
-        return Ok(false);
-    }
-    for (id, group) in &first.groups {
-        let other = second.groups.get(id).map_or("", String::as_str);
-        ensure!(
-            other.is_empty() || other == group,
-            "{}: {id:?} has the group {other:?}, but in {} it has {group:?}; expected the same patient in both",
-            asked.second.display(),
-            asked.first.display()
-        );
-    }
-    Ok(true)
-}
-
-fn read(path: &Path, arm: Option<&str>, column: &str) -> anyhow::Result<Table> {
+/// Reads the rows of an arm; without one, of the only arm, if there is a column of arms.
+fn read(path: &Path, (arm, flag): (Option<&str>, &str), column: &str) -> anyhow::Result<Table> {
     let missing = || DataError::io(path, "read")(io::ErrorKind::NotFound.into());
     let table = Manifest::read(path)?.ok_or_else(missing)?;
     let needed = |name: &str| table.column(name).ok_or_else(|| table.missing_column(name));
     let measure = table.column(column).ok_or_else(|| table.missing(column, "name one of them with --column"))?;
     let (id, value, group) = (needed("id")?, measure, table.column("group"));
-    let arm = arm.map(|arm| Ok::<_, DataError>((needed("arm")?, arm))).transpose()?;
-    let training = TRAINING.map(|names| names.iter().find_map(|name| table.column(name)));
+    let arm_column = if arm.is_some() { Some(needed("arm")?) } else { table.column("arm") };
+    let arms: BTreeSet<&str> =
+        arm_column.map(|column| table.rows().map(|row| row.get(column)).collect()).unwrap_or_default();
+    let known = arms.iter().copied().collect::<Vec<_>>().join(", ");
+    let arm = match arm {
+        None => {
+            ensure!(
+                arms.len() < 2,
+                "{}: the rows are of several arms; choose one of {known} with {flag}",
+                path.display()
+            );
+            arms.first().copied().filter(|arm| !arm.is_empty())
+        }
+        Some(arm) => {
+            ensure!(arms.contains(arm), "{}: no row of the arm {arm:?}; expected one of {known}", path.display());
+            Some(arm)
+        }
+    };
+    let training = TRAINING.map(|names| names.iter().filter_map(|name| table.column(name)).collect::<Vec<_>>());
     let lesion = table.column("lesion");
     let pixels = table.column("true_positive").zip(table.column("false_negative"));
-    let has_generator = arm.is_some_and(|(_, arm)| arm != REAL);
+    let has_generator = arm.is_some_and(|arm| arm != REAL);
     let mut found = Table { trainings: BTreeMap::new(), groups: BTreeMap::new(), has_generator };
-    let mut arms = BTreeSet::new();
     for row in table.rows() {
-        if let Some((column, arm)) = arm {
-            arms.insert(row.get(column).to_owned());
-            if row.get(column) != arm {
-                continue;
-            }
+        if arm_column.zip(arm).is_some_and(|(column, arm)| row.get(column) != arm) {
+            continue;
         }
         let bad = |problem: String| DataError::BadManifest { path: path.to_path_buf(), line: row.line, problem };
         let text = row.get(value);
         let number = number(text).map_err(|expected| bad(format!("{column} is {text:?}; expected {expected}")))?;
         let has_lesion = match (lesion, pixels) {
-            (Some(lesion), _) => Some(row.parse::<bool>(lesion, "true or false")?.unwrap_or(false)),
+            (Some(lesion), _) => Some(flag_of(row.get(lesion)).ok_or_else(|| {
+                bad(format!("the column \"lesion\" is {:?}; expected true or false", row.get(lesion)))
+            })?),
             (None, Some((hit, missed))) => {
                 let count = |column| row.parse::<f64>(column, "a number of pixels");
-                Some(count(hit)?.unwrap_or(0.0) + count(missed)?.unwrap_or(0.0) > 0.0)
+                count(hit)?.zip(count(missed)?).map(|(hit, missed)| hit + missed > 0.0)
             }
             (None, None) => None,
         };
-        let key = training.map(|column| column.map_or(String::new(), |column| row.get(column).to_owned()));
+        let key = training
+            .each_ref()
+            .map(|columns| columns.iter().map(|&column| row.get(column)).collect::<Vec<_>>().join("/"));
         let group = group.map(|group| row.get(group).to_owned()).unwrap_or_default();
         let name = row.get(id).to_owned();
         let known = found.groups.entry(name.clone()).or_insert_with(|| group.clone());
@@ -269,11 +395,16 @@ fn read(path: &Path, arm: Option<&str>, column: &str) -> anyhow::Result<Table> {
             .into());
         }
     }
-    if let Some((_, arm)) = arm {
-        let known = arms.into_iter().collect::<Vec<_>>().join(", ");
-        ensure!(!found.trainings.is_empty(), "{}: no row of the arm {arm:?}; expected one of {known}", path.display());
-    }
     Ok(found)
+}
+
+/// True or false as pig, Python and R write it, or as 1 or 0; none for anything else.
+fn flag_of(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "1" => Some(true),
+        "false" | "0" => Some(false),
+        _ => None,
+    }
 }
 
 /// The value of a cell, none where it says that there is none. The error says what was expected.

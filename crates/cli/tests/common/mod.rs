@@ -202,3 +202,14 @@ pub(crate) fn dicom(instance: &str, further: &[((u16, u16), &str, Vec<u8>)]) -> 
     file.extend(elements.into_values().flatten());
     file
 }
+
+/// `experiments/recompute_table.py` must agree with the table in the folder of a cross-validation or an experiment. Skipped without Python.
+pub(crate) fn assert_script(out: &Path) {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../experiments/recompute_table.py");
+    let files = ["cases.csv", "table.md"].map(|file| out.join(file));
+    let Ok(output) = Command::new("python3").arg(script).args(&files).env("PYTHONIOENCODING", "utf-8").output() else {
+        pig_testing::skip("no python3 to run experiments/recompute_table.py");
+        return;
+    };
+    assert!(output.status.success(), "{}{}", stdout(&output), stderr(&output));
+}

@@ -1,6 +1,6 @@
 //! What a comparison could detect, before anything is measured: by how much trainings and patients vary elsewhere.
 
-use super::{Variance, detectable};
+use super::{Contrast, MISSES, Variance, detectable};
 
 /// How much outcomes vary.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -49,12 +49,25 @@ pub fn expected(variation: Variation, design: Design) -> Option<Expected> {
     variance.estimated(of_patients, patients as f64 - 1.0);
     variance.estimated(of_runs, (alike * folds * (trainings - 1)) as f64);
     let (error, degrees) = (variance.total().sqrt(), variance.degrees(patients));
-    Some(Expected { standard_error: error, degrees_of_freedom: degrees, detectable: detectable(error, degrees) })
+    Some(Expected {
+        standard_error: error,
+        degrees_of_freedom: degrees,
+        detectable: detectable(MISSES, error, degrees),
+    })
+}
+
+impl Contrast {
+    /// The true difference that is found with a power of 80 % at 5 % by the first step of Holm's method for so many comparisons.
+    #[must_use]
+    pub fn detectable_among(&self, comparisons: usize) -> f64 {
+        detectable(MISSES / comparisons.max(1) as f64, self.standard_error, self.degrees_of_freedom)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contrast::{Arm, Run, Settings, contrast};
 
     #[test]
     fn it_is_the_usual_formula_where_one_source_varies() {
@@ -68,6 +81,21 @@ mod tests {
         let found = expected(Variation { trainings: 0.03, patients: 0.0 }, design).unwrap();
         assert!((found.standard_error - 0.03 * (2.0_f64 / 3.0).sqrt()).abs() < 1e-12);
         assert!((found.detectable / found.standard_error - 3.71741).abs() < 1e-4, "{found:?}");
+    }
+
+    #[test]
+    fn of_several_comparisons_each_detects_less() {
+        let names = ["a", "b", "c", "d", "e"];
+        let arm = |values: [f64; 5]| Arm {
+            runs: vec![Run { fold: 0, generator: None, segmenter: 0, values: names.into_iter().zip(values).collect() }],
+            is_alike: true,
+        };
+        let (ours, theirs) = (arm([0.5, 0.7, 0.4, 0.6, 0.9]), arm([0.4, 0.7, 0.5, 0.3, 0.8]));
+        let found = contrast(&ours, &theirs, &[&ours, &theirs], &Settings::default()).unwrap();
+        // Five patients: t(0.975, 4) + t(0.8, 4), and with p below 0.025, t(0.9875, 4) + t(0.8, 4).
+        assert!((found.detectable / found.standard_error - 3.71741).abs() < 1e-4, "{found:?}");
+        assert!((found.detectable_among(2) / found.standard_error - 4.43637).abs() < 1e-4, "{found:?}");
+        assert_eq!(found.detectable_among(1), found.detectable);
     }
 
     #[test]

@@ -38,6 +38,11 @@ fn the_three_levels_are_three_sums() {
     // Dice per slice: 1, 0, -, 4/7; per patient: 8/10 and 4/7; pooled: 12/17.
     close(found.per_slice.dice, (1.0 + 0.0 + 4.0 / 7.0) / 3.0);
     close(found.per_patient.as_ref().unwrap().dice, f64::midpoint(0.8, 4.0 / 7.0));
+    assert!(
+        found.definition().contains("Per patient, all slices of a patient count as one mask"),
+        "{}",
+        found.definition()
+    );
     close(found.pooled.dice, 12.0 / 17.0);
     close(found.pooled.recall, 6.0 / 10.0);
     close(found.per_slice.precision, (1.0 + 0.0 + 2.0 / 3.0) / 3.0);
@@ -56,6 +61,8 @@ fn two_empty_masks_may_score_one() {
     let found = evaluated(&settings, false);
     close(found.per_slice.dice, (1.0 + 0.0 + 1.0 + 4.0 / 7.0) / 4.0);
     assert_eq!(found.per_case[2].hausdorff_95, Some(0.0));
+    let said = found.definition();
+    assert!(!said.contains("Per patient") && said.contains(" between rows and "), "{said}");
     assert_eq!((found.per_patient, found.groups), (None, None));
 }
 

@@ -20,13 +20,18 @@ impl Evaluation {
                 "cases, since no patients are known (slices of one patient make these intervals too narrow)".to_owned()
             }
         };
+        // `pig compare` averages the slices within each patient, which is another number.
+        let volumes = match self.groups {
+            Some(_) => "Per patient, all slices of a patient count as one mask, and patients are averaged. ",
+            None => "",
+        };
         let both_empty = match settings.both_empty {
             BothEmpty::Skip => "are left out",
             BothEmpty::One => "score 1",
         };
         format!(
-            "95 % bootstrap intervals over {units}. Cases with one empty mask score 0, those with two {both_empty}. \
-             Surface Dice has a tolerance of {}, distances have a spacing of {} x {}. A predicted component finds a lesion if \
+            "95 % bootstrap intervals over {units}. {volumes}Cases with one empty mask score 0, those with two {both_empty}. \
+             Surface Dice has a tolerance of {}, distances have a spacing of {} between rows and {} between columns. A predicted component finds a lesion if \
              their IoU is at least {}; they are matched one to one, the largest IoU first. A component without a lesion is a \
              false positive.",
             settings.surface_tolerance, settings.spacing[0], settings.spacing[1], settings.matching.min_iou

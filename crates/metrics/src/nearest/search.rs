@@ -30,7 +30,7 @@ pub struct CopySearch {
     pub unit: String,
     /// The distances of generated images, compared with those of held-out images.
     pub check: CopyCheck,
-    /// The share of generated images nearer than the threshold; 0.05 is expected.
+    /// The share of generated images nearer than the threshold; [`CopyCheck::expected`] is what chance gives.
     pub share_flagged: f64,
     /// The number of generated images that are nearer to a training image than all held-out images.
     pub nearer_than_all: usize,
@@ -88,12 +88,12 @@ mod tests {
         let names = |letters: &str| letters.chars().map(String::from).collect::<Vec<_>>();
         let held_out: Vec<Neighbour> = (0..41).map(|i| near(0, 1.0 + f64::from(i))).collect();
         let (generated, training) = (names("abcd"), names("xy"));
-        let neighbours = [near(0, 9.5), near(1, 0.5), near(0, 2.5), near(1, 50.0)];
+        let neighbours = [near(0, 9.5), near(1, 0.5), near(0, 2.05), near(1, 50.0)];
         let found = CopySearch::new("pixels", "u".into(), (&generated, &neighbours), &held_out, &training).unwrap();
         let order: Vec<(&str, &str)> =
             found.closest.iter().map(|c| (c.generated.as_str(), c.training.as_str())).collect();
         assert_eq!(order, [("b", "y"), ("c", "x"), ("a", "x"), ("d", "y")]);
-        // The threshold is the third of 41 distances: 3.
+        // The threshold is at the place 0.05 * 42 = 2.1 of 41 distances: 2.1.
         let flagged: Vec<bool> = found.closest.iter().map(|c| c.flagged).collect();
         assert_eq!(flagged, [true, true, false, false]);
         assert_eq!((found.share_flagged, found.nearer_than_all), (0.5, 1));

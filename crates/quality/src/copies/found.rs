@@ -82,11 +82,12 @@ fn describe(search: &CopySearch, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let CopySearch { space, unit, check, share_flagged, nearer_than_all, closest } = search;
     writeln!(
         f,
-        "{space}: {} of {} flagged ({:.1} %; 5 % is expected of images as new as real ones), {nearer_than_all} nearer than all {} \
+        "{space}: {} of {} flagged ({:.1} %; {:.1} % is expected of images as new as real ones), {nearer_than_all} nearer than all {} \
          held-out images",
         check.nearer,
         check.generated,
         100.0 * share_flagged,
+        100.0 * check.expected,
         check.held_out
     )?;
     writeln!(

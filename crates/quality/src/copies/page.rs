@@ -36,7 +36,7 @@ impl Copies {
         blocks.push(Block::List(vec![
             "A copied lesion in another breast, or a rotated or cropped copy: pixels and whole masks do not detect these."
                 .to_owned(),
-            "That nothing was memorised: a share of 5 % only means that copies are not more frequent than by chance."
+            "That nothing was memorised: a share as expected only means that copies are not more frequent than by chance."
                 .to_owned(),
         ]));
         let Request { training, held_out, generated, parts, .. } = request;

@@ -92,7 +92,7 @@ pub fn search(request: &Request, network: Option<&FeatureNetwork>, data: &DataCo
     }
     for Found { search, .. } in found.iter().filter(|found| found.search.check.threshold <= 0.0) {
         warnings.push(format!(
-            "{}: one in twenty held-out images equals a training image, so nothing can be flagged; hold out other patients",
+            "{}: held-out images equal training images, so nothing can be flagged; hold out other patients",
             search.space
         ));
     }

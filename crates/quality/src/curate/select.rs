@@ -57,6 +57,8 @@ pub enum Fate {
     LowAgreement,
     /// Harder ones of its kind are kept.
     Easy,
+    /// None of its kind is kept: real pairs have no or few lesions of its area.
+    Area,
 }
 
 impl Fate {
@@ -68,6 +70,7 @@ impl Fate {
             Self::Copy => "copy",
             Self::LowAgreement => "low agreement",
             Self::Easy => "easy",
+            Self::Area => "area",
         }
     }
 }
@@ -105,6 +108,12 @@ pub fn select_count(pairs: &[Scored], real: &[f64], config: &CurateConfig, count
         Areas::Real => (0..kinds).map(|own| real.iter().filter(|&&area| kind(area, &edges) == own).count()).collect(),
     };
     for (mut own, quota) in strata.into_iter().zip(quotas(wanted, &weights)) {
+        if quota == 0 && config.areas == Areas::Real && wanted > 0 {
+            for index in own {
+                fates[index] = Fate::Area;
+            }
+            continue;
+        }
         own.sort_by(|&a, &b| pairs[a].by_agreement(&pairs[b]));
         let quota = quota.min(own.len());
         choose(&own, quota, config.order, &mut fates);

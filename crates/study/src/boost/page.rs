@@ -132,8 +132,8 @@ impl Material<'_> {
         blocks.push(Block::Table(times(self.plan, self.taken)));
         if let Some(share) = self.plan.detectable {
             blocks.push(Block::Paragraph(format!(
-                "Before it began, this comparison was expected to find a true gain of {:.1} points of Dice four times in five; the table below \
-                 says what it could find in fact.",
+                "Before it began, this comparison was expected to find a true gain of {:.1} points of Dice four times in five (at 5 %, uncorrected); \
+                 the table below says what it could find in fact.",
                 100.0 * share
             )));
         }

@@ -1,6 +1,7 @@
 //! The answer of a boost: train with pairs, or without.
 
 use crate::crossval::results::{ArmResult, ClassResults, Results};
+use pig_metrics::fixed::signed;
 use serde::Serialize;
 
 /// Whether to train with generated pairs.
@@ -34,7 +35,7 @@ impl Advice {
         let words = |arm: &ArmResult| words(arm, results);
         for arm in better {
             if !finds_more_nothing(arm) {
-                let reason = format!("{}{}", words(arm), worse_classes(arm, results));
+                let reason = format!("{}{}{}", words(arm), guard(arm), worse_classes(arm, results));
                 return Self::With { arm: arm.arm.clone(), reason };
             }
         }
@@ -49,10 +50,12 @@ impl Advice {
         } else if compared.iter().all(|(arm, _)| is_worse(arm)) {
             format!("{} All training sets with generated pairs were worse.", words(best))
         } else {
-            let detectable = best.against_real.as_ref().map_or(0.0, |found| 100.0 * found.detectable);
+            let among = compared.len();
+            let detectable = best.against_real.as_ref().map_or(0.0, |found| 100.0 * found.detectable_among(among));
+            let corrected = if among > 1 { format!(", corrected for {among} comparisons") } else { String::new() };
             format!(
                 "{} That is no gain that retrained segmenters and other patients could not undo. A true gain of {detectable:.1} points would have \
-                 been found four times in five.",
+                 been found four times in five{corrected}.",
                 words(best)
             )
         };
@@ -96,6 +99,18 @@ fn is_worse(arm: &ArmResult) -> bool {
 /// Whether something is found in more pictures without a lesion, by an interval above 0.
 fn finds_more_nothing(arm: &ArmResult) -> bool {
     arm.false_findings_against_real.as_ref().is_some_and(|found| found.difference.low > 0.0)
+}
+
+/// What is found in pictures without a lesion, in a sentence. More of it does not forbid the advice unless its interval lies above 0, so it is said.
+fn guard(arm: &ArmResult) -> String {
+    let Some(found) = &arm.false_findings_against_real else {
+        return " Whether more is found in pictures without a lesion was not measured, since too few patients have some.".to_owned();
+    };
+    let (d, [ours, theirs]) = (found.difference, found.means.map(|mean| 100.0 * mean));
+    let [mean, low, high] = [d.mean, d.low, d.high].map(|share| signed(100.0 * share, 1));
+    format!(
+        " Something is found in {ours:.1} % of the pictures without a lesion, in {theirs:.1} % without generated pairs: {mean} points [{low}, {high}]."
+    )
 }
 
 /// The classes of which Dice alone is lower with a training set, by an interval below 0, in a sentence; nothing if there is none. The mean over
@@ -194,12 +209,16 @@ mod tests {
         let advice = Advice::of(&results(&[0.1, 0.2], 0.0));
         assert_eq!(advice.arm(), Some("pig-1"));
         assert!(advice.reason().contains("+20.0 points ["), "{advice:?}");
+        assert!(advice.reason().contains("of the pictures without a lesion, in 52.0 % without"), "{advice:?}");
         let guarded = Advice::of(&results(&[0.1, 0.2], 0.3));
         assert!(guarded.arm().is_none() && guarded.reason().contains("without a lesion"), "{guarded:?}");
         let worse = Advice::of(&results(&[-0.1, -0.2], 0.0));
         assert!(worse.arm().is_none() && worse.reason().contains("All training sets"), "{worse:?}");
         let open = Advice::of(&results(&[0.0, 0.0], 0.0));
-        assert!(open.arm().is_none() && open.reason().contains("four times in five"), "{open:?}");
+        assert!(
+            open.arm().is_none() && open.reason().contains("four times in five, corrected for 2 comparisons."),
+            "{open:?}"
+        );
         let mut short = results(&[0.2], 0.0);
         short.no_verdict = vec!["segmenters of 12 steps".to_owned()];
         let short = Advice::of(&short);

@@ -130,6 +130,20 @@ proptest! {
 }
 
 #[test]
+fn a_pair_whose_area_no_real_pair_has_is_left_out_for_its_area() {
+    // Real lesions are small; of the generated pairs two are, and the two large ones agree most.
+    let all: Vec<Scored> = [(0.5, 0.1), (0.4, 0.1), (0.9, 0.4), (0.8, 0.4)]
+        .into_iter()
+        .enumerate()
+        .map(|(id, (dice, area))| pair(id, dice, area, false))
+        .collect();
+    let config = CurateConfig { keep: 0.25, areas: Areas::Real, ..CurateConfig::default() };
+    let fates = select(&all, &[0.1; 5], &config);
+    assert_eq!(fates, [Fate::Kept, Fate::LowAgreement, Fate::Area, Fate::Area]);
+    assert_eq!(Fate::Area.word(), "area");
+}
+
+#[test]
 fn empty_masks_in_which_something_is_found_go_first() {
     let mut all: Vec<Scored> = (0..4).map(|id| pair(id, 0.5, 0.1, false)).collect();
     all.extend((4..8).map(|id| pair(id, if id < 6 { 0.5 } else { 1.0 }, 0.0, false)));
