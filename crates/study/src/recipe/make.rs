@@ -193,7 +193,8 @@ fn some_of(dataset: &Dataset) -> Dataset {
     Dataset { pairs: dataset.pairs.iter().step_by(step).cloned().collect(), ..dataset.clone() }
 }
 
-/// What some pairs, prepared with `config`, lack: lesions that are too small for the size, masks that are all empty.
+/// What a user should know of some pairs, prepared with `config`: lesions that are too small for the size, masks that are all empty, values of
+/// lesion that differ.
 ///
 /// # Errors
 /// When a pair cannot be prepared.
@@ -208,7 +209,9 @@ fn remarks(dataset: &Dataset, config: &DataConfig) -> Result<Vec<String>> {
     } else {
         String::new()
     };
-    Ok(found.warnings.iter().map(|warning| format!("{looked_at}{}", warning.trim_end_matches('.'))).collect())
+    let told = found.warnings.iter().map(|warning| format!("{looked_at}{}", warning.trim_end_matches('.')));
+    let values = class_source::differing(dataset, &class_source::resolve(dataset, &config)?.0)?;
+    Ok(told.chain(values).collect())
 }
 
 /// Half of the greatest gray value if masks are gray, as JPEG and resampling leave them; none if their values say what they mean.
