@@ -42,7 +42,11 @@ fn trained(sets: &[&str]) -> Folder {
 fn empty_folder() {
     let folder = Folder::new();
     std::fs::create_dir(folder.path().join("data")).unwrap();
-    assert_training_refused(&folder, &[], &[&folder.at("data"), "no image and mask pairs found", "point --data at"]);
+    assert_training_refused(
+        &folder,
+        &[],
+        &[&folder.at("data"), "no image and mask pairs found", "`pig prepare` makes"],
+    );
 }
 
 #[test]

@@ -14,13 +14,16 @@ use crate::error::{DataError, Result};
 use crate::manifest::Manifest;
 use crate::mask_values::{MaskValue, MaskValues};
 use crate::palette::{Declared, declared_names};
-use crate::read::read_mask_by;
+use crate::read::{count_labels, read_mask_by};
 
 /// nnU-Net's description of a data set.
 const DATASET_JSON: &str = "dataset.json";
 
 /// nnU-Net's name of a label that a training leaves out.
 const IGNORE: &str = "ignore";
+
+/// The pairs whose masks [`differing`] looks at, spread over the data.
+const LOOKED_AT: usize = 64;
 
 /// Classes as data name them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +57,35 @@ pub fn resolve(dataset: &Dataset, config: &DataConfig) -> Result<(DataConfig, Op
     let word = if overlap { "the classes, which may overlap," } else { "the classes" };
     let sentence = format!("the masks have {word} {} ({source})", names(&classes).join(", "));
     Ok((DataConfig { classes, classes_overlap: overlap, ..config.clone() }, Some(sentence)))
+}
+
+/// A warning if nothing says what the values of masks mean, and the one value that lesion has in a mask differs between masks: all of them count
+/// as one lesion, and may be classes.
+///
+/// # Errors
+/// When a mask cannot be read.
+pub fn differing(dataset: &Dataset, config: &DataConfig) -> Result<Option<String>> {
+    if !config.leaves_masks_open() {
+        return Ok(None);
+    }
+    let step = dataset.len().div_ceil(LOOKED_AT).max(1);
+    let masks = dataset.pairs.iter().step_by(step).filter_map(|pair| pair.mask.as_ref());
+    let paths: Vec<&Path> = masks.flat_map(CaseMask::paths).collect();
+    let alone = |path: &&Path| -> Result<Option<String>> {
+        let is_lesion = |label: &String| label != "0" && label != "#000000";
+        let mut labels: Vec<String> = count_labels(path)?.into_keys().filter(is_lesion).collect();
+        Ok(labels.pop().filter(|_| labels.is_empty()))
+    };
+    let found = paths.par_iter().map(alone).collect::<Result<Vec<_>>>()?;
+    let values: BTreeSet<String> = found.into_iter().flatten().collect();
+    Ok((values.len() > 1).then(|| {
+        let values: Vec<String> = values.into_iter().collect();
+        format!(
+            "the value of lesion differs between masks ({}), and all of these count as one lesion: if they are classes, name them in \
+             [[data.classes]]; if only some mean lesion, in data.mask_values",
+            values.join(", ")
+        )
+    }))
 }
 
 /// The configuration with the words of `class_column` as classes.

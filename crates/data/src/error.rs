@@ -38,7 +38,7 @@ pub enum DataError {
     /// No pair was found under the data folder.
     #[error("{path}: no image and mask pairs found ({found}); expected images/ and masks/ with the same stems, \
              NAME.png beside NAME_mask.png, or a manifest.csv with the columns image and mask; \
-             point --data at such a folder, or make one with `pig prepare`, which also reads DICOM, NIfTI and other names", path = path.display())]
+             give such a folder, which `pig prepare` makes from DICOM, NIfTI, the layout of nnU-Net and public data sets", path = path.display())]
     EmptyDataset {
         /// The data folder.
         path: PathBuf,

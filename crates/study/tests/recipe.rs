@@ -34,8 +34,8 @@ fn a_plan_of_phantoms_is_a_valid_configuration_with_reasons() {
     assert_eq!(config.data.group_column.as_deref(), Some("patient"));
     let steps = config.train.steps;
     assert_eq!(found.images, steps * config.train.batch_size);
-    // Twelve pairs are few.
-    assert!(config.model_y.unet.dropout > 0.0 && found.text.contains("12 pairs are few"), "{}", found.text);
+    // One of six patients validates.
+    assert!(config.model_y.unet.dropout > 0.0 && found.text.contains("10 training pairs are few"), "{}", found.text);
     assert!(found.text.contains("pig train --config THIS_FILE"), "{}", found.text);
     assert!(
         found
@@ -78,8 +78,45 @@ fn gray_masks_and_images_without_masks_are_seen() {
     let found = planned(&data, Some(&more), 0.01);
     assert_eq!(found.config.data.mask_threshold, Some(127.5));
     assert_eq!(found.config.data.size, [32, 32]);
-    assert_eq!((found.facts.unlabelled, found.config.train.unlabelled_share), (6, 0.5));
+    assert_eq!((found.facts.unlabelled, found.config.train.unlabelled_share), (6, 0.55));
     assert!(found.text.contains("--unlabelled") && found.warning().is_some(), "{}", found.text);
+}
+
+/// A plan says what its size makes of lesions, and refuses what its training would refuse.
+#[test]
+fn small_lesions_are_told_and_leaks_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, more) = (folder.path().join("data"), folder.path().join("more"));
+    let side = 96;
+    let write = |path: &Path, value: &dyn Fn(usize) -> u8| {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let pixels = Pixels::Eight((0..side * side).map(value).collect());
+        write_png(path, [side, side], 1, &pixels, &[]).unwrap();
+    };
+    for index in 0..6 {
+        let name = format!("{index}.png");
+        for images in [data.join("images"), more.clone()] {
+            write(&images.join(&name), &|i| (i * 7 + index) as u8);
+        }
+        // One pixel of nine, which is less than half of a pixel at 32 x 32.
+        write(&data.join("masks").join(&name), &|i| if i == 50 * side + 50 { 255 } else { 0 });
+    }
+    let found = planned(&data, None, 0.001);
+    assert_eq!(found.config.data.size, [32, 32]);
+    assert!(found.warnings().iter().any(|text| text.starts_with("6 of 6 masks have lesion in the file but none")));
+    assert!(found.text.contains("Warning: 6 of 6 masks have lesion in the file"), "{}", found.text);
+
+    let refused = |size, unlabelled| {
+        let request = Request { data: data.clone(), unlabelled, hours: 0.001, size };
+        recipe(&request, &testing::device(), &Silent).unwrap_err().to_string()
+    };
+    // All six images have masks, too, and one of these pairs validates.
+    let error = refused(None, Some(more));
+    assert!(error.contains("1 image(s) show validating or testing patients"), "{error}");
+    for size in [0, 20, 72] {
+        let error = refused(Some(size), None);
+        assert!(error.contains("--size") && error.contains("a multiple of"), "{error}");
+    }
 }
 
 /// What cannot be trained is refused before a plan is written, with what is wrong.

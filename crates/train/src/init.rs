@@ -33,6 +33,33 @@ fn sources(role: Role) -> &'static [Role] {
     }
 }
 
+/// Refuses a `train.init` that is neither a run nor a model.
+///
+/// # Errors
+/// When neither is at this path.
+pub(crate) fn check_there(config: &Config) -> Result<()> {
+    let Some(init) = &config.train.init else { return Ok(()) };
+    let is_there = RunDir::open(init).is_ok() || Model::is_imported(init);
+    require(is_there, "train.init", init.display(), "the folder of a run, or of a model from `pig weights import`")
+}
+
+/// Refuses a `train.init` of which no array fits `network`, which has the role `role`, before any network is trained.
+///
+/// # Errors
+/// When the weights cannot be read, or none of them fits.
+pub(crate) fn check<M: Module>(network: &M, config: &Config, role: Role) -> Result<()> {
+    let Some(init) = &config.train.init else { return Ok(()) };
+    let Some((_, theirs)) = weights(init, role)? else { return Ok(()) };
+    let arrays = parameters::export(network);
+    let fits = arrays.iter().any(|(name, array)| theirs.get(name).is_some_and(|other| other.shape == array.shape));
+    require_one(fits, init, role)
+}
+
+fn require_one(fits: bool, init: &Path, role: Role) -> Result<()> {
+    let expected = format!("a run or a model with arrays of the names and shapes of {}; none fits", role.name());
+    require(fits, "train.init", init.display(), &expected)
+}
+
 /// The network of `role` with the arrays of `train.init` that have its names and shapes; the others stay as they are and are listed. Without
 /// the key, or where the other run has no such network, the network stays as it is.
 ///
@@ -58,13 +85,7 @@ pub fn begun<M: Module>(network: M, config: &Config, role: Role, observer: &dyn 
             _ => new.push(format!("{name} {:?}", array.shape)),
         }
     }
-    if taken == 0 {
-        return Err(Error::Setting {
-            key: "train.init".to_owned(),
-            found: init.display().to_string(),
-            expected: format!("a run or a model with arrays of the names and shapes of {}; none fits", role.name()),
-        });
-    }
+    require_one(taken > 0, init, role)?;
     let count = arrays.len();
     let rest =
         if new.is_empty() { String::new() } else { format!("; these start from random weights: {}", new.join(", ")) };
@@ -92,18 +113,46 @@ fn weights(init: &Path, role: Role) -> Result<Option<(String, StateDict)>> {
     Ok(Some((source.name().to_owned(), averaged)))
 }
 
-/// The preconditioning of a training: with `train.init`, that of the run which it starts from, since its weights expect these strengths.
+/// The preconditioning of a training: with `train.init`, that of the run which it starts from, since its weights expect these strengths. Where
+/// its networks had another number of channels, the first and last convolutions start anew, and so do these strengths.
 ///
 /// # Errors
 /// When the run's configuration cannot be read, or only one of the two scales its networks.
-pub(crate) fn preconditioning(config: &Config) -> Result<PreconditioningConfig> {
+pub(crate) fn preconditioning(config: &Config, observer: &dyn Observer) -> Result<PreconditioningConfig> {
     let own = &config.preconditioning;
     let Some(run) = config.train.init.as_ref().and_then(|init| RunDir::open(init).ok()) else { return Ok(own.clone()) };
     let theirs = run.config()?.preconditioning;
     let (kind, other) = (word(&own.kind), word(&theirs.kind));
     let expected = format!("{other:?}, as in train.init = {}", run.path().display());
     require(kind == other, "preconditioning.kind", format!("{kind:?}"), &expected)?;
-    Ok(theirs)
+    let bands = config.trained_space().bands();
+    let taken = |key: &str, own: &Vec<f64>, theirs: Vec<f64>, channels: usize| {
+        let (found, needed) = (theirs.len(), bands * channels);
+        if found == 0 || found == needed {
+            return theirs;
+        }
+        let run = run.path().display();
+        note(
+            observer,
+            format!("{key}: train.init = {run} has {found} strengths, and {needed} are needed: they are not taken"),
+        );
+        own.clone()
+    };
+    Ok(PreconditioningConfig {
+        kind: own.kind,
+        mask_strength: taken(
+            "preconditioning.mask_strength",
+            &own.mask_strength,
+            theirs.mask_strength,
+            config.data.mask_channels(),
+        ),
+        image_strength: taken(
+            "preconditioning.image_strength",
+            &own.image_strength,
+            theirs.image_strength,
+            config.data.channels.count(),
+        ),
+    })
 }
 
 /// Refuses a start from a run that was trained on pairs of the test set, and warns of pairs that are for validation now.

@@ -277,6 +277,9 @@ pub fn with_channels(dataset: &Dataset, config: &DataConfig, observer: &dyn Obse
     if let Some(sentence) = found {
         note(observer, sentence);
     }
+    if let Some(text) = class_source::differing(dataset, &config)? {
+        warn(observer, text);
+    }
     Ok(config)
 }
 

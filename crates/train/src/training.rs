@@ -6,7 +6,7 @@ use crate::{
     config::require,
     gradient::samples_at_once,
     imported::frozen::{self, FrozenModelY},
-    init::{check_split, preconditioning},
+    init::{self, check_split, preconditioning},
     legs,
     logged::Logged,
     memory,
@@ -77,7 +77,6 @@ fn start(
     }
     let Ready { config, frozen_model_y, run_data, further } = ready(config, folders, splits, device, observer)?;
     let config = &config;
-    check_split(config, &run_data.splits, observer)?;
     let text = config.to_toml();
     let described = |set: &PreparedSet| Ok::<_, Error>(UnlabelledImages { images: set.len(), sha256: set.sha256()? });
     let provenance = Provenance {
@@ -160,6 +159,7 @@ pub fn ready(
     observer: &dyn Observer,
 ) -> Result<Ready> {
     let (mut config, frozen_model_y) = frozen::resolve(config)?;
+    init::check_there(&config)?;
     let found = Found::new(folders.data, &config, splits, observer)?;
     memory::check(&config, found.pairs(), observer.cache().is_some(), device)?;
     let (dataset, splits) = found.dataset();
@@ -183,16 +183,39 @@ pub fn ready(
     // Before the classes were known, a model that reads several channels could not be held against them.
     frozen_model_y.as_ref().map_or(Ok(()), |model| model.fits(&config))?;
     run_data.check_training()?;
-    config.preconditioning = preconditioning(&config)?;
+    check_split(&config, &run_data.splits, observer)?;
+    config.preconditioning = preconditioning(&config, observer)?;
     if config.preconditioning.is_to_be_measured() {
         let [training, _] = run_data.parts();
         config.preconditioning = strength::measured(&config, &training)?;
     }
+    check_init(&config, device)?;
     let further = Further {
         unlabelled: unlabelled::load(images, &run_data, observer)?,
         added: added::load(&added, &run_data, observer)?,
     };
     Ok(Ready { config, frozen_model_y, run_data, further })
+}
+
+/// Refuses a `train.init` that cannot start one of the networks, so that this is known before the first one is trained.
+fn check_init(config: &Config, device: &Device) -> Result<()> {
+    if config.train.init.is_none() {
+        return Ok(());
+    }
+    let (schedule, timesteps, teachers) = (Schedule::new(&config.schedule)?, config.timesteps()?, Teachers::default());
+    let context = Context { config, schedule: &schedule, timesteps: &timesteps, teachers: &teachers };
+    config.trained_roles().try_for_each(|role| with_objective(role, context, CheckInit(device)))
+}
+
+/// Builds a network and holds `train.init` against it.
+struct CheckInit<'a>(&'a Device);
+
+impl ObjectiveTask for CheckInit<'_> {
+    type Output = Result<()>;
+
+    fn run<O: Objective>(self, objective: &O) -> Result<()> {
+        init::check(&objective.build(self.0)?, objective.context().config, objective.role())
+    }
 }
 
 /// What a run is continued with.

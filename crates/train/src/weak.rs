@@ -3,7 +3,7 @@
 use crate::{
     Config, Error, Result,
     build::{build_unet, in_place},
-    checkpoint::Store,
+    checkpoint::{State, Store},
     config::word,
     role::Role,
     run_dir::RunDir,
@@ -39,6 +39,9 @@ impl WeakNetworks {
                 Some(step) => store.load_ema_at(step)?,
                 None => store.load_ema()?,
             };
+            if role == Role::Latent {
+                check_latents(source, &state, run)?;
+            }
             let unet = parameters::import(build_unet(&weak.config, role, device)?, &ema)
                 .map_err(|source| Error::Architecture { path, source })?;
             weak.unets.push((role, unet.valid()));
@@ -52,6 +55,23 @@ impl WeakNetworks {
         let (_, unet) = self.unets.iter().find(|(of, _)| *of == role)?;
         Some(in_place(Network::new(unet, self.config.unet(role)), &self.config, role, schedule))
     }
+}
+
+/// Refuses a network of the latents of another autoencoder, which mean something else: that of another run, or of the same run before its
+/// autoencoder was trained longer.
+fn check_latents(source: &Path, theirs: &State, run: &Path) -> Result<()> {
+    let (ours, ..) = Store::new(run, Role::Latent.name()).load_ema()?;
+    if ours.frozen_sha256 == theirs.frozen_sha256 {
+        return Ok(());
+    }
+    let hash = |state: &State| state.frozen_sha256.clone().unwrap_or_else(|| "not known".to_owned());
+    Err(Error::Mismatch {
+        what: "the autoencoder's SHA-256 for autoguidance",
+        found: format!("{} in {}, step {}", hash(theirs), source.display(), theirs.step),
+        expected: hash(&ours),
+        advice: "latents of another autoencoder mean something else; use a checkpoint that train.keep_checkpoints kept since the autoencoder was \
+                 trained last",
+    })
 }
 
 /// Refuses a network that estimates something else than the one that it guides.

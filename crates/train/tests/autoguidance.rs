@@ -96,6 +96,22 @@ fn a_member_is_guided_by_a_run_of_smaller_networks() {
     assert_ne!(hash(&sets(&[&from, "sample.autoguidance.scale=2"])), hash(&sets(&[])));
 }
 
+/// Two runs of `ldm` have two autoencoders, whose latents have one form and two meanings. The checkpoints of one run share theirs.
+#[test]
+fn latents_are_guided_by_those_of_their_autoencoder() {
+    let folder = folder();
+    let latent = ["method=ldm", "autoencoder.block_out_channels=[16, 16]", "autoencoder.norm_num_groups=8"];
+    let settings = |seed: &str| config(&[&KEPT[..], &latent, &[seed]].concat());
+    let run = trained(folder.path(), "run", &settings("train.seed=0"));
+    let other = trained(folder.path(), "other", &settings("train.seed=1"));
+    let masks = vec![vec![-1.0_f32; 256]; 3];
+    let masks: Vec<&[f32]> = masks.iter().map(Vec::as_slice).collect();
+    let sampled = |more: &str| sampled(&run, &sets(&["sample.autoguidance.scale=2", more]), Given::Masks(&masks));
+    sampled("sample.autoguidance.step=2").unwrap();
+    let error = sampled(&format!("sample.autoguidance.run={}", other.display())).unwrap_err().to_string();
+    assert!(error.contains("the autoencoder's SHA-256 for autoguidance"), "{error}");
+}
+
 #[test]
 fn what_cannot_guide_is_refused() {
     let folder = folder();

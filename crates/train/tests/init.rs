@@ -96,17 +96,28 @@ fn a_run_that_saw_the_test_set_is_no_start() {
     assert!(!out.exists());
 }
 
+/// The folder of the run stays free for the command with the right path.
 #[test]
 fn a_start_that_is_not_there_is_named() {
     let folder = folder();
-    let error = train(
-        &config(&["train.init=nowhere"]),
-        &folder.path().join("data"),
-        &folder.path().join("run"),
-        &device(),
-        &Silent,
-    )
-    .unwrap_err()
-    .to_string();
-    assert!(error.contains("nowhere"), "{error}");
+    let (data, out) = (folder.path().join("data"), folder.path().join("run"));
+    let said = Said::default();
+    let error = train(&config(&["train.init=nowhere"]), &data, &out, &device(), &said).unwrap_err().to_string();
+    assert!(error.contains("train.init = nowhere") && error.contains("pig weights import"), "{error}");
+    assert!(!out.exists());
+    let said = said.0.into_inner().unwrap();
+    assert!(said.is_empty(), "what is not there has no patients: {said:?}");
+}
+
+/// The guider would start, but no array fits model_y, which comes after it: this is known before either is trained.
+#[test]
+fn a_start_of_which_nothing_fits_is_refused_before_the_training() {
+    let folder = folder();
+    let other = ["method=ddim", "data.channels=3", "model_y.block_out_channels=[24, 40]", "train.steps=1"];
+    let first = trained(folder.path(), "first", &config(&other));
+    let init = format!("train.init={}", first.display());
+    let (data, out) = (folder.path().join("data"), folder.path().join("run"));
+    let error = train(&config(&[&init]), &data, &out, &device(), &Silent).unwrap_err().to_string();
+    assert!(error.contains("train.init = ") && error.contains("shapes of model_y; none fits"), "{error}");
+    assert!(!out.exists());
 }

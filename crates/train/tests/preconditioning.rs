@@ -147,6 +147,20 @@ fn a_start_from_another_run_keeps_its_strengths() {
     assert!(error.contains("preconditioning.kind") && error.contains("\"strength\", as in train.init"), "{error}");
 }
 
+/// Two levels have 16 bands and one has 4: arrays that fit are taken, and strengths are those of these pairs.
+#[test]
+fn a_start_from_other_levels_measures_its_own_strengths() {
+    let folder = folder();
+    let given = "preconditioning.image_strength=[2.5, 0.5, 0.5, 0.25]";
+    let first = trained(folder.path(), "first", &config(&["train.steps=1", HAAR, STRENGTH, given]));
+    let init = format!("train.init={}", first.display());
+    let levels = ["train.steps=1", HAAR, STRENGTH, "data.haar_levels=2"];
+    let second = trained(folder.path(), "second", &config(&[&levels[..], &[&init]].concat()));
+    let alone = trained(folder.path(), "alone", &config(&levels));
+    assert_eq!(strengths(&second).map(|found| found.len()), [16, 16]);
+    assert_eq!(strengths(&second), strengths(&alone));
+}
+
 #[test]
 fn what_cannot_be_is_refused_by_its_key() {
     let refused = |sets: &[&str], words: &str| {

@@ -17,7 +17,7 @@ pub(crate) fn run(args: &Args, plan: &Plan) -> anyhow::Result<ExitCode> {
     let request =
         Request { data: plan.data.clone(), unlabelled: plan.unlabelled.clone(), hours: plan.hours, size: plan.size };
     let recipe = recipe(&request, &device, &terminal)?;
-    if let Some(text) = recipe.warning() {
+    for text in recipe.warnings() {
         warn(&terminal, text);
     }
     if let Some(out) = &plan.out {
@@ -54,6 +54,6 @@ fn json(recipe: &Recipe) -> serde_json::Value {
         .collect();
     serde_json::json!({
         "settings": settings, "networks": networks, "images": recipe.images, "needed_images": recipe.needed,
-        "hours": recipe.hours, "warning": recipe.warning(),
+        "hours": recipe.hours, "warning": recipe.warning(), "warnings": recipe.warnings(),
     })
 }

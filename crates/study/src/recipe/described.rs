@@ -47,9 +47,16 @@ pub struct Recipe {
     pub needed_hours: f64,
     /// Steps and previews.
     pub length: Length,
+    /// What some of the pairs lack at this size.
+    pub remarks: Vec<String>,
 }
 
 impl Recipe {
+    /// What a user should know before the training: what the pairs lack, and why pictures will not be as they should be.
+    pub fn warnings(&self) -> Vec<String> {
+        self.remarks.iter().cloned().chain(self.warning()).collect()
+    }
+
     /// Why pictures will not be as they should be, if so: too few hours, or too few images.
     pub fn warning(&self) -> Option<String> {
         let shown = too_few_images(self.images, self.config.data.size[0])?;

@@ -12,17 +12,20 @@ use crate::{
     },
 };
 use burn::tensor::Device;
-use pig_data::{CaseMask, DataConfig, DataError, Dataset, class_source, read, survey::Survey};
+use pig_data::{
+    CaseMask, DataConfig, DataError, Dataset, GroupSource, Preparation, Splits, class_source, read, split_by_group,
+    survey::Survey, unlabelled::HeldOut,
+};
 use pig_train::{
     Config, Error, Result,
     config::{Layers, require},
     memory,
     observer::{Observer, note},
 };
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::Path};
 
-/// Masks that are read to see what their values mean.
-const MASKS: usize = 64;
+/// Pairs that are read to see what the values of their masks mean, and what becomes of them at the size of the plan.
+const PAIRS: usize = 64;
 
 /// The least different values of masks that are gray at their edges; fewer are labels.
 const LEAST_GRAYS: usize = 8;
@@ -39,7 +42,7 @@ const ROUNDS: usize = 3;
 /// When the data cannot be read, or no training fits into the memory.
 pub fn recipe(request: &Request, device: &Device, observer: &dyn Observer) -> Result<Recipe> {
     require(request.hours <= MOST_HOURS, "--hours", request.hours, &format!("at most {MOST_HOURS}"))?;
-    let facts = facts(request, observer)?;
+    let (facts, dataset) = facts(request, observer)?;
     note(observer, format!("found {}", facts.survey));
     let shapes = facts.shapes();
     let Some(cheapest) = shapes.last() else {
@@ -48,6 +51,12 @@ pub fn recipe(request: &Request, device: &Device, observer: &dyn Observer) -> Re
             expected: "pictures of a size that networks can halve",
         });
     };
+    if let Some(size) = request.size {
+        // Each level of a network but the first, and each level of the Haar transform, halves the pictures.
+        let levels = shapes.iter().map(|shape| shape.widths.len() - 1 + shape.haar_levels).max().unwrap_or(0);
+        let expected = format!("a multiple of {}: pictures of this size are halved {levels} times", 1_usize << levels);
+        require(size > 0 && size.is_multiple_of(1 << levels), "--size", size, &expected)?;
+    }
     let mut shape = cheapest.clone();
     let mut known = timed(&facts, &shape, device)?;
     for _ in 0..ROUNDS {
@@ -83,6 +92,7 @@ pub fn recipe(request: &Request, device: &Device, observer: &dyn Observer) -> Re
     });
     settings.sort_by_key(|setting| ORDER.iter().position(|section| *section == setting.section));
     let (config, images) = (config_with(&facts, &settings)?, length.steps * facts.batch_size());
+    let remarks = remarks(&dataset, &config.data)?;
     let needed = needed_images(shape.size);
     let mut recipe = Recipe {
         text: String::new(),
@@ -94,6 +104,7 @@ pub fn recipe(request: &Request, device: &Device, observer: &dyn Observer) -> Re
         settings,
         images,
         length,
+        remarks,
         facts,
     };
     recipe.text = text::commented(request, &recipe);
@@ -116,7 +127,8 @@ const SOME_STEPS: usize = 1000;
 /// The length of a configuration whose steps are only measured.
 const SOME: Length = Length { steps: SOME_STEPS, is_capped: false, previews: PREVIEWS, watches: true };
 
-fn facts(request: &Request, observer: &dyn Observer) -> Result<Facts> {
+/// What decides a plan, and the pairs.
+fn facts(request: &Request, observer: &dyn Observer) -> Result<(Facts, Dataset)> {
     let mut data = DataConfig::default();
     let mut dataset = Dataset::discover(&request.data, &data)?;
     // The training finds the classes again; here they say how masks are read, and how many channels these have.
@@ -127,10 +139,6 @@ fn facts(request: &Request, observer: &dyn Observer) -> Result<Facts> {
     for warning in dataset.remarks() {
         pig_train::observer::warn(observer, warning.to_owned());
     }
-    let unlabelled = match &request.unlabelled {
-        Some(folder) => Dataset::of_images(folder, None)?.len(),
-        None => 0,
-    };
     dataset.left_out = None;
     dataset.warnings.clear();
     let survey = Survey::of(&dataset)?;
@@ -146,8 +154,15 @@ fn facts(request: &Request, observer: &dyn Observer) -> Result<Facts> {
             expected: "pictures of one depth, since one range of intensities is measured for all; convert them first",
         });
     }
-    Ok(Facts {
+    // The training makes the same split, since a plan sets neither the share nor the seed.
+    let splits = split_by_group(&dataset, data.validation_fraction, Config::default().train.seed)?;
+    let unlabelled = match &request.unlabelled {
+        Some(folder) => unlabelled(folder, &dataset, &splits)?,
+        None => 0,
+    };
+    let facts = Facts {
         survey,
+        training: splits.training.len(),
         unlabelled,
         mask_threshold: data.mask_threshold,
         classes: data.classes,
@@ -155,7 +170,49 @@ fn facts(request: &Request, observer: &dyn Observer) -> Result<Facts> {
         hours: request.hours,
         threads: rayon::current_num_threads(),
         size: request.size,
-    })
+    };
+    Ok((facts, dataset))
+}
+
+/// How many images without masks a folder holds, as the training reads it.
+///
+/// # Errors
+/// When the folder cannot be read, or has an image that the training's split holds out.
+fn unlabelled(folder: &Path, dataset: &Dataset, splits: &Splits) -> Result<usize> {
+    let column = match &dataset.group_source {
+        GroupSource::Column(name) => Some(name.as_str()),
+        GroupSource::Image => None,
+    };
+    let images = Dataset::of_images(folder, column)?;
+    HeldOut::of(dataset, splits).check(&images)?;
+    Ok(images.len())
+}
+
+/// At most [`PAIRS`] pairs, spread over the data.
+fn some_of(dataset: &Dataset) -> Dataset {
+    let step = dataset.len().div_ceil(PAIRS).max(1);
+    Dataset { pairs: dataset.pairs.iter().step_by(step).cloned().collect(), ..dataset.clone() }
+}
+
+/// What a user should know of some pairs, prepared with `config`: lesions that are too small for the size, masks that are all empty, values of
+/// lesion that differ.
+///
+/// # Errors
+/// When a pair cannot be prepared.
+fn remarks(dataset: &Dataset, config: &DataConfig) -> Result<Vec<String>> {
+    // The plan leaves the classes to the data, and so does its training.
+    let config = DataConfig { classes: Vec::new(), classes_overlap: false, ..config.clone() };
+    let some = some_of(dataset);
+    let ids: Vec<String> = some.pairs.iter().map(|pair| pair.id.clone()).collect();
+    let found = Preparation::fit(&some, &ids, &config)?.load(&some, &|_, _| {})?;
+    let looked_at = if some.len() < dataset.len() {
+        format!("of {} pairs that were looked at, ", some.len())
+    } else {
+        String::new()
+    };
+    let told = found.warnings.iter().map(|warning| format!("{looked_at}{}", warning.trim_end_matches('.')));
+    let values = class_source::differing(dataset, &class_source::resolve(dataset, &config)?.0)?;
+    Ok(told.chain(values).collect())
 }
 
 /// Half of the greatest gray value if masks are gray, as JPEG and resampling leave them; none if their values say what they mean.
@@ -163,8 +220,8 @@ fn facts(request: &Request, observer: &dyn Observer) -> Result<Facts> {
 /// # Errors
 /// When a mask cannot be read, or has several values that seem to be labels.
 fn mask_threshold(dataset: &Dataset, config: &DataConfig) -> Result<Option<f64>> {
-    let step = dataset.len().div_ceil(MASKS).max(1);
-    let masks: Vec<&CaseMask> = dataset.pairs.iter().step_by(step).filter_map(|pair| pair.mask.as_ref()).collect();
+    let some = some_of(dataset);
+    let masks: Vec<&CaseMask> = some.pairs.iter().filter_map(|pair| pair.mask.as_ref()).collect();
     let (mut ambiguous, mut values) = (None, BTreeSet::new());
     for mask in &masks {
         match mask.read(config) {

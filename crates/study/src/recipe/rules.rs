@@ -40,10 +40,10 @@ const ENOUGH_IMAGES: f64 = 0.9;
 /// A wider network is taken if it still sees so many times the images that are needed: a rule of thumb.
 const SPARE_FOR_WIDTH: f64 = 3.0;
 
-/// Pairs below which networks of more than the narrowest width, or without dropout, learn pictures by heart: a rule of thumb.
+/// Training pairs below which networks of more than the narrowest width, or without dropout, learn pictures by heart: a rule of thumb.
 pub(super) const FEW_PAIRS: usize = 300;
 
-/// The most times that every training image is shown: beyond it a training on few pairs makes copies rather than better pictures. A rule of
+/// The most times that every training pair is shown: beyond it a training on few pairs makes copies rather than better pictures. A rule of
 /// thumb; the search for copies (`pig fid copies`) is the check.
 pub(super) const MOST_EPOCHS: f64 = 4_000.0;
 
@@ -83,11 +83,16 @@ pub(super) const LEAST_LESION_AT_64: f64 = 4.0;
 /// The most images without masks in a batch: pairs must remain.
 pub(super) const MOST_UNLABELLED: f64 = 0.7;
 
+/// The least share of images without masks, as a plan writes it: with two digits.
+const LEAST_UNLABELLED: f64 = 0.01;
+
 /// What decides a plan.
 #[derive(Clone, Debug)]
 pub struct Facts {
     /// The data.
     pub survey: Survey,
+    /// Pairs that the training's split leaves for training.
+    pub training: usize,
     /// Images without masks.
     pub unlabelled: usize,
     /// The gray value from which on a pixel of a mask is lesion, if masks are gray.
@@ -159,6 +164,18 @@ impl Facts {
         median.map_or(GRID, |(side, _)| *side)
     }
 
+    /// Whether some pictures are not square, so that pictures are padded.
+    pub(super) fn is_padded(&self) -> bool {
+        self.survey.sizes.keys().any(|[height, width]| height != width)
+    }
+
+    /// Whether most pictures are enlarged to this height and width. A picture that is padded is as large as its longer side.
+    pub(super) fn enlarges(&self, size: usize) -> bool {
+        let is_smaller = |[height, width]: &[usize; 2]| *height.max(width) < size;
+        let smaller = self.survey.sizes.iter().filter(|(picture, _)| is_smaller(picture)).map(|(_, count)| count);
+        2 * smaller.sum::<usize>() > self.survey.pairs
+    }
+
     /// Channels of the images.
     pub fn channels(&self) -> usize {
         self.survey.colours.channels()
@@ -170,7 +187,7 @@ impl Facts {
         let largest = self.shorter_side();
         let suited = || SIZES.iter().rev().copied().filter(|&size| size <= largest.max(SIZES[0])).collect();
         let sizes: Vec<usize> = self.size.map_or_else(suited, |size| vec![size]);
-        let widths = WIDTHS.iter().rev().filter(|widths| self.survey.pairs >= FEW_PAIRS || **widths == WIDTHS[0]);
+        let widths = WIDTHS.iter().rev().filter(|widths| self.training >= FEW_PAIRS || **widths == WIDTHS[0]);
         let widths: Vec<[usize; 4]> = widths.copied().collect();
         sizes.into_iter().flat_map(|size| widths.iter().map(move |&widths| self.shape(size, widths))).collect()
     }
@@ -196,9 +213,15 @@ impl Facts {
         *shape == self.shape(shape.size, WIDTHS[0])
     }
 
-    /// The most images that the image network should see.
+    /// The share of the image network's samples that are images without masks: their share of all images, but pairs must remain.
+    pub(super) fn unlabelled_share(&self) -> f64 {
+        let (images, pairs) = (self.unlabelled as f64, self.training as f64);
+        if self.unlabelled == 0 { 0.0 } else { (images / (images + pairs)).clamp(LEAST_UNLABELLED, MOST_UNLABELLED) }
+    }
+
+    /// The most images that the image network should see. Pairs are shown as often as other images, or more often, so they decide.
     pub fn most_images(&self) -> f64 {
-        MOST_EPOCHS * (self.survey.pairs + self.unlabelled) as f64
+        MOST_EPOCHS * self.training as f64 / (1.0 - self.unlabelled_share())
     }
 
     /// The shape to train, of those that `seconds_an_image` knows: the largest size that is shown enough images in the time, with the widest
@@ -240,6 +263,7 @@ pub(super) mod tests {
         };
         Facts {
             survey,
+            training: pairs,
             unlabelled: 0,
             mask_threshold: None,
             classes: Vec::new(),

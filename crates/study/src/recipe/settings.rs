@@ -39,7 +39,7 @@ impl Facts {
                 format!("{} of {} images are in colour", survey.colours.coloured, survey.colours.total),
             ),
         ];
-        if survey.sizes.keys().any(|[height, width]| height != width) {
+        if self.is_padded() {
             let reason = "some images are not square, and stretching would change the form of lesions";
             settings.push(add("resize", "\"pad\"".to_owned(), reason.to_owned()));
         }
@@ -73,14 +73,14 @@ impl Facts {
             });
         }
         let turn_off = "turn the flip off if left and right differ in your images";
-        let (value, reason) = if self.survey.pairs < FEW_PAIRS {
+        let (value, reason) = if self.training < FEW_PAIRS {
             let value =
                 "{ horizontal_flip = true, shift = 0.05, told = { rotation = 10.0, scale = 0.1, gamma = 0.2 } }";
             (
                 value,
                 format!(
-                    "{} pairs are few; networks are told of what is turned and enlarged; {turn_off}",
-                    self.survey.pairs
+                    "{} training pairs are few; networks are told of what is turned and enlarged; {turn_off}",
+                    self.training
                 ),
             )
         } else {
@@ -93,7 +93,7 @@ impl Facts {
     fn size_reason(&self, size: usize, side: usize) -> String {
         if self.size.is_some() {
             format!("as it was asked for; the shorter side of most images has {side} pixels")
-        } else if size > side {
+        } else if self.enlarges(size) {
             format!(
                 "the smallest size that is planned; the shorter side of most images has {side} pixels, so they are enlarged"
             )
@@ -110,7 +110,7 @@ impl Facts {
     }
 
     fn networks(&self, shape: &Shape) -> Vec<Setting> {
-        let is_few = self.survey.pairs < FEW_PAIRS;
+        let is_few = self.training < FEW_PAIRS;
         let widths = format!("{:?}", shape.widths);
         ["model_x", "model_y"]
             .into_iter()
@@ -127,8 +127,10 @@ impl Facts {
                     ),
                 ];
                 if is_few {
-                    let reason =
-                        format!("{} pairs are few: without it networks learn pictures by heart", self.survey.pairs);
+                    let reason = format!(
+                        "{} training pairs are few: without it networks learn pictures by heart",
+                        self.training
+                    );
                     settings.push(add("dropout", "0.1".to_owned(), reason));
                 }
                 if section == "model_y" {
@@ -143,8 +145,8 @@ impl Facts {
     fn width_reason(&self, shape: &Shape) -> String {
         if !self.is_narrowest(shape) {
             "the time allows a wider network than the narrowest".to_owned()
-        } else if self.survey.pairs < FEW_PAIRS {
-            format!("{} pairs are few: a wider network learns them by heart", self.survey.pairs)
+        } else if self.training < FEW_PAIRS {
+            format!("{} training pairs are few: a wider network learns them by heart", self.training)
         } else {
             "a wider network would be shown too few images in the time".to_owned()
         }
@@ -162,7 +164,7 @@ impl Facts {
                 steps.to_string(),
                 if length.is_capped {
                     format!(
-                        "every image is shown {MOST_EPOCHS:.0} times; more would make copies rather than better pictures"
+                        "every training pair is shown {MOST_EPOCHS:.0} times; more would make copies rather than better pictures"
                     )
                 } else {
                     format!("what {} hours allow on this machine", self.hours)
@@ -209,13 +211,11 @@ impl Facts {
             settings.push(add("watch_samples", "0".to_owned(), reason));
         }
         if self.unlabelled > 0 {
-            let (images, pairs) = (self.unlabelled as f64, self.survey.pairs as f64);
-            let share = (images / (images + pairs)).min(MOST_UNLABELLED);
             let reason = format!(
-                "{} images without masks beside {} pairs, and at most {MOST_UNLABELLED}",
-                self.unlabelled, self.survey.pairs
+                "{} images without masks beside {} training pairs, and at most {MOST_UNLABELLED}",
+                self.unlabelled, self.training
             );
-            settings.push(add("unlabelled_share", format!("{share:.2}"), reason));
+            settings.push(add("unlabelled_share", format!("{:.2}", self.unlabelled_share()), reason));
             let reason = "the null condition must not mean \"an image without a mask\" alone".to_owned();
             settings.push(add("condition_dropout", "0.1".to_owned(), reason));
         }
@@ -279,6 +279,30 @@ mod tests {
         assert!(halved < shown);
     }
 
+    /// Of ten pairs beside a thousand images, seven samples of ten are images: the pairs are shown as often as they may be, and no more.
+    #[test]
+    fn images_without_masks_do_not_show_pairs_more_often() {
+        let mut all = facts(10, 64, false, 500.0);
+        all.unlabelled = 990;
+        let shown_pairs = all.chosen(seconds).1 * 0.3;
+        assert!((shown_pairs / 10.0 - MOST_EPOCHS).abs() < 1e-6, "{shown_pairs}");
+        all.unlabelled = 10;
+        assert!((all.most_images() - 20.0 * MOST_EPOCHS).abs() < 1e-6);
+    }
+
+    /// Pictures of 30 x 150 are padded to squares, so that 32 x 32 makes them smaller.
+    #[test]
+    fn padded_pictures_are_as_large_as_their_longer_side() {
+        let mut tall = facts(14, 30, false, 0.1);
+        let reason = |facts: &Facts| {
+            let settings = facts.settings(&facts.chosen(seconds).0, LENGTH);
+            settings.into_iter().find(|setting| setting.key == "size").unwrap().reason
+        };
+        assert!(reason(&tall).contains("so they are enlarged"), "{}", reason(&tall));
+        tall.survey.sizes = [([150, 30], 14)].into();
+        assert!(!reason(&tall).contains("enlarged"), "{}", reason(&tall));
+    }
+
     /// The figure that speaks for preconditioning was measured once, and is given with where, whatever is planned.
     #[test]
     fn the_reason_for_preconditioning_says_where_it_was_measured() {
@@ -327,6 +351,9 @@ mod tests {
                 settings.iter().find(|setting| setting.key == "batch_size" && setting.section == "train").unwrap();
             assert!(found.value == batch && found.reason.contains(reason), "{threads}: {found:?}");
         }
+        // One image without masks has a share that is above 0 as it is written.
+        (all.unlabelled, all.threads) = (1, 2);
+        assert_eq!(value(&all.settings(&shape, LENGTH), "unlabelled_share").as_deref(), Some("0.01"));
         let plain = facts(500, 128, false, 1.0);
         let settings = plain.settings(&plain.chosen(seconds).0, Length { steps: 100, ..LENGTH });
         for key in ["resize", "group_column", "mask_threshold", "unlabelled_share", "condition_dropout"] {

@@ -22,7 +22,7 @@ pub(super) fn commented(request: &Request, recipe: &Recipe) -> String {
         }
     };
     line(&format!("A plan for {} in {} hours.", request.data.display(), facts.hours));
-    line(&format!("The data: {}.", facts.survey));
+    line(&format!("The data: {}. {} of the pairs train.", facts.survey, facts.training));
     if facts.unlabelled > 0 {
         line(&format!("Images without masks: {}.", facts.unlabelled));
     }
@@ -39,7 +39,7 @@ pub(super) fn commented(request: &Request, recipe: &Recipe) -> String {
         "The image network is shown {} images, and the training takes about {:.2} hours.",
         recipe.images, recipe.hours
     ));
-    if let Some(warning) = recipe.warning() {
+    for warning in recipe.warnings() {
         line(&format!("Warning: {warning}."));
     }
     for command in commands(request, Path::new("THIS_FILE")) {

@@ -137,8 +137,12 @@ fn forecast(config: &Config, provenance: &Provenance, lines: &[Line]) -> Option<
         }
     }
     let hours = seconds / 3600.0;
+    // Hours of two digits say nothing of a training of minutes.
+    let (unit, each) = if planned < 1.0 { ("minutes", 60.0) } else { ("hours", 1.0) };
     Some(format!(
-        "pig plan forecast {planned:.2} hours of training; it took {hours:.2} ({:+.0} %).",
+        "pig plan forecast {:.2} {unit} of training; it took {:.2} ({:+.0} %).",
+        each * planned,
+        each * hours,
         100.0 * (hours / planned - 1.0)
     ))
 }

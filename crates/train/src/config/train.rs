@@ -241,7 +241,7 @@ impl TrainConfig {
     }
 
     /// The same training in miniature, or enlarged: every key that counts optimiser steps is multiplied by `factor` and rounded. What is
-    /// not 0 stays at least 1.
+    /// not 0 stays at least 1. A forecast of its hours is dropped.
     #[must_use]
     pub fn with_steps_scaled(mut self, factor: f64) -> Self {
         let scaled = |steps: usize| if steps == 0 { 0 } else { ((steps as f64 * factor).round() as usize).max(1) };
@@ -250,6 +250,7 @@ impl TrainConfig {
             *steps = scaled(*steps);
         }
         self.keep_checkpoints.iter_mut().for_each(|step| *step = scaled(*step));
+        self.planned_hours = None;
         self
     }
 
@@ -311,6 +312,8 @@ mod tests {
             keep_checkpoints: vec![500],
             ..Default::default()
         };
+        let planned = TrainConfig { planned_hours: Some(8.0), ..whole.clone() };
+        assert_eq!(planned.with_steps_scaled(0.01).planned_hours, None);
         let part = whole.clone().with_steps_scaled(0.01);
         assert_eq!((part.steps, part.model_x_steps, part.base_steps), (26, Some(15), None));
         assert_eq!((part.warmup_steps, part.log_every, part.validate_every, part.preview_every), (1, 1, 5, 0));
