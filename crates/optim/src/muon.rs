@@ -182,6 +182,17 @@ mod tests {
     }
 
     #[test]
+    fn the_number_of_threads_changes_no_bit() {
+        let x: Vec<f32> = (0..130 * 300).map(|i| (i as f32 * 0.37).sin()).collect();
+        let with = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| [direction(&x, [130, 300]), direction(&x, [300, 130])])
+        };
+        let one = with(1);
+        assert!([2, 3].map(with).iter().all(|more| *more == one));
+    }
+
+    #[test]
     fn a_gradient_of_zeros_moves_nothing() {
         assert_eq!(direction(&[0.0; 6], [2, 3]), [0.0; 6]);
         let zeros = Tensor::<2>::zeros([2, 3], &testing::device());

@@ -151,6 +151,7 @@ fn resumed_in_wavelet_space_with_told_changes_is_exact() {
         "data.space=haar",
         "data.augment={horizontal_flip = true, told = {rotation = 20.0, gamma = 0.3, probability = 0.5}}",
         "train.timestep_sampling=log-normal",
+        "train.optimizer=muon",
         "train.preview_every=2",
         "train.watch_samples=8",
         "schedule.snr_shift=2.0",

@@ -63,6 +63,11 @@ fn pig_trains_and_samples_as_on_the_cpu() {
 }
 
 #[test]
+fn pig_trains_with_muon_as_on_the_cpu() {
+    check(&config(&["train.log_every=1", "train.optimizer=muon", "train.weight_decay=0.01"]), "model_x");
+}
+
+#[test]
 fn joint_trains_and_samples_as_on_the_cpu() {
     check(&config(&["method=joint", "train.log_every=1", "train.optimizer=adam", "train.weight_decay=0.01"]), "joint");
 }

@@ -64,7 +64,7 @@ fn a_training_is_the_same_with_any_number_of_workers() {
             ],
         ),
         ("recomputed", &["model_y.conditioning=clean", "train.gradient_checkpointing=true", dropout]),
-        ("joint", &["method=joint", "train.noise_levels=independent"]),
+        ("joint", &["method=joint", "train.noise_levels=independent", "train.optimizer=muon"]),
         ("ddpm", &["method=ddpm", "sample.num_inference_steps=64", dropout]),
         ("seg-guided", &["method=seg-guided", "train.condition_dropout=0.3", "train.mask_ablation_prob=0.3"]),
         ("controlnet", &["method=controlnet", "train.condition_dropout=0.3", dropout]),

@@ -2,7 +2,8 @@
 
 use crate::recipe::rules::{
     AVERAGED_SHARE, FEW_PAIRS, Facts, GUIDER_SHARE, IMAGES_OF_A_WORKER, LEARNING_RATE, LEAST_BETWEEN_VALIDATIONS,
-    LEAST_LESION_AT_64, Length, MOST_EPOCHS, MOST_UNLABELLED, SIZES, Shape, VALIDATIONS, WARM_UP_SHARE, WORSE_SHARE,
+    LEAST_LESION_AT_64, Length, MOST_EPOCHS, MOST_UNLABELLED, OPTIMIZER, SIZES, Shape, VALIDATIONS, WARM_UP_SHARE,
+    WORSE_SHARE,
 };
 
 /// A setting with its reason.
@@ -172,6 +173,11 @@ impl Facts {
             ),
             add("model_x_steps", share(GUIDER_SHARE).to_string(), "masks are simpler than images".to_owned()),
             add("batch_size", batch.to_string(), self.batch_reason()),
+            add(
+                "optimizer",
+                format!("{OPTIMIZER:?}"),
+                "after as many steps its loss was 15 % lower than AdamW's on LGG and Kvasir-SEG".to_owned(),
+            ),
             add("learning_rate", format!("{LEARNING_RATE:e}"), "as in configs/hq.toml".to_owned()),
             add("lr_schedule", "\"cosine\"".to_owned(), "the end of the training is known".to_owned()),
             add(
