@@ -16,7 +16,7 @@ MATRIX_STEPS = 5
 
 def muon(tensors):
     """Adds the steps of torch.optim.Muon, which computes its polynomial in bfloat16; here it stays in float64."""
-    rounding, torch.Tensor.bfloat16 = torch.Tensor.bfloat16, lambda self: self
+    rounded, torch.bfloat16 = torch.bfloat16, torch.float64
     for shape in MATRICES:
         name = "x".join(map(str, shape))
         start = fill(f"start.{name}", shape).double()
@@ -30,7 +30,7 @@ def muon(tensors):
             optimizer.step()
             assert parameter.dtype == torch.float64
             tensors[f"muon.{name}.{i}"] = parameter.detach().clone()
-    torch.Tensor.bfloat16 = rounding
+    torch.bfloat16 = rounded
 
 
 def main():
