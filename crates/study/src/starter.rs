@@ -24,11 +24,11 @@ const FILES: [(&str, &[u8]); 11] = [
     file!("provenance.json"),
     file!("splits.json"),
     file!("checkpoints/model_x/last"),
-    file!("checkpoints/model_x/step-002600/ema.safetensors"),
-    file!("checkpoints/model_x/step-002600/state.json"),
+    file!("checkpoints/model_x/step-002000/ema.safetensors"),
+    file!("checkpoints/model_x/step-002000/state.json"),
     file!("checkpoints/model_y/last"),
-    file!("checkpoints/model_y/step-003200/ema.safetensors"),
-    file!("checkpoints/model_y/step-003200/state.json"),
+    file!("checkpoints/model_y/step-004000/ema.safetensors"),
+    file!("checkpoints/model_y/step-004000/state.json"),
 ];
 
 /// The starter model as a run directory among the system's temporary files, which is removed when this is dropped.
