@@ -85,9 +85,11 @@ fn matrices(kind: OptimizerKind, layout: &[Entry]) -> Vec<Matrix> {
 impl State {
     /// One step along `gradient`.
     fn step(&mut self, gradient: Tensor<1>, step: Step, matrices: &[Matrix]) {
-        let before = (!matrices.is_empty()).then(|| self.clone());
-        self.adam(gradient.clone(), step);
-        if let Some(before) = before {
+        if matrices.is_empty() {
+            self.adam(gradient, step);
+        } else {
+            let before = self.clone();
+            self.adam(gradient.clone(), step);
             self.muon(&before, &gradient, step, matrices);
         }
         let behind = self.values.clone() - self.ema.clone();

@@ -83,7 +83,9 @@ pub(crate) fn direction(momentum: &[f32], [rows, columns]: [usize; 2]) -> Vec<f3
     }
     // The trace of X X^T is the square of X's Frobenius norm.
     let norm = (0..side).map(|i| f64::from(square[i * side + i])).sum::<f64>().sqrt().max(SMALLEST_NORM);
-    square.iter_mut().for_each(|value| *value /= (norm * norm) as f32);
+    for value in &mut square {
+        *value /= (norm * norm) as f32;
+    }
     let product = |a: &[f32], b: &[f32]| {
         let mut c = vec![0.0; side * side];
         let b = PackedMatrix::new(side, side, b, side);
@@ -103,7 +105,9 @@ pub(crate) fn direction(momentum: &[f32], [rows, columns]: [usize; 2]) -> Vec<f3
     }
     let mut all = all.unwrap_or_default();
     let scale = (size_of_step([rows, columns]) / norm) as f32;
-    all.iter_mut().for_each(|value| *value *= scale);
+    for value in &mut all {
+        *value *= scale;
+    }
     let mut step = vec![0.0; rows * columns];
     let out = Output { data: &mut step, stride: columns, accumulate: false };
     if is_wide {
