@@ -223,30 +223,6 @@ fn classes_are_taken_from_dataset_json_or_from_palettes() {
     assert!(found(&DataConfig::default()).unwrap_err().to_string().contains("line 1"));
 }
 
-/// Masks of 0 and 1 beside masks of 0 and 2 may be of two classes, unless a key says what they are. Masks that are empty or of 0 and 1 alone may
-/// not.
-#[test]
-fn values_that_differ_between_masks_are_told() {
-    let dir = tempfile::tempdir().unwrap();
-    let write = |stem: &str, mask: &[u8]| {
-        for (part, values) in [("images", &[9, 8, 7, 6][..]), ("masks", mask)] {
-            std::fs::create_dir_all(dir.path().join(part)).unwrap();
-            gray(&dir.path().join(part).join(format!("{stem}.png")), 2, 2, values);
-        }
-    };
-    let told =
-        |config: &DataConfig| class_source::differing(&Dataset::discover(dir.path(), config).unwrap(), config).unwrap();
-    write("a", &[0, 1, 1, 0]);
-    write("b", &[0, 0, 0, 0]);
-    write("c", &[1, 1, 1, 1]);
-    assert_eq!(told(&DataConfig::default()), None);
-    write("d", &[0, 2, 2, 0]);
-    assert!(told(&DataConfig::default()).unwrap().contains("differs between masks (1, 2)"));
-    let one = DataConfig { mask_values: Some(MaskValues(vec![MaskValue::Gray(1)])), ..DataConfig::default() };
-    assert_eq!(told(&one), None);
-    assert_eq!(told(&config()), None);
-}
-
 #[test]
 fn generated_masks_of_several_classes_are_label_maps_that_name_them() {
     let dir = tempfile::tempdir().unwrap();

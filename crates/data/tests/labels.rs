@@ -4,7 +4,7 @@ use std::path::Path;
 
 use pig_data::config::{ClassConfig, MaskValue, MaskValues};
 use pig_data::read::{count_labels, read_mask};
-use pig_data::{DataConfig, DataError, Dataset, Preparation};
+use pig_data::{DataConfig, DataError, Dataset, Preparation, class_source};
 
 fn class(name: &str, value: MaskValue) -> ClassConfig {
     ClassConfig { name: name.to_owned(), values: MaskValues(vec![value]), code: None }
@@ -88,4 +88,29 @@ fn masks_of_other_values_than_the_settings_name_are_told() {
     let found = warnings(128.0);
     assert!(found.iter().any(|warning| warning.starts_with(words)), "{found:?}");
     assert!(warnings(1.0).is_empty());
+}
+
+/// Masks of 0 and 1 beside masks of 0 and 2 may be of two classes, unless a key says what they are. Masks that are empty or of 0 and 1 alone may
+/// not.
+#[test]
+fn values_that_differ_between_masks_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |stem: &str, mask: &[u8]| {
+        for (part, values) in [("images", &[9, 8, 7, 6][..]), ("masks", mask)] {
+            std::fs::create_dir_all(dir.path().join(part)).unwrap();
+            let picture = image::GrayImage::from_raw(2, 2, values.to_vec()).unwrap();
+            picture.save(dir.path().join(part).join(format!("{stem}.png"))).unwrap();
+        }
+    };
+    let told =
+        |config: &DataConfig| class_source::differing(&Dataset::discover(dir.path(), config).unwrap(), config).unwrap();
+    write("a", &[0, 1, 1, 0]);
+    write("b", &[0, 0, 0, 0]);
+    write("c", &[1, 1, 1, 1]);
+    assert_eq!(told(&DataConfig::default()), None);
+    write("d", &[0, 2, 2, 0]);
+    assert!(told(&DataConfig::default()).unwrap().contains("differs between masks (1, 2)"));
+    let one = DataConfig { mask_values: Some(MaskValues(vec![MaskValue::Gray(1)])), ..DataConfig::default() };
+    assert_eq!(told(&one), None);
+    assert_eq!(told(&config()), None);
 }
