@@ -86,22 +86,25 @@ pub(crate) fn direction(momentum: &[f32], [rows, columns]: [usize; 2]) -> Vec<f3
     for value in &mut square {
         *value /= (norm * norm) as f32;
     }
-    let product = |a: &[f32], b: &[f32]| {
+    // All factors commute, so each product has a matrix on its right that is packed already.
+    let packed = |matrix: &[f32]| PackedMatrix::new(side, side, matrix, side);
+    let product = |a: &[f32], b: &PackedMatrix| {
         let mut c = vec![0.0; side * side];
-        let b = PackedMatrix::new(side, side, b, side);
-        matmul::<f32>(level, side, a, side, &b, None, Output { data: &mut c, stride: side, accumulate: false });
+        matmul::<f32>(level, side, a, side, b, None, Output { data: &mut c, stride: side, accumulate: false });
         c
     };
     let [a, b, c] = COEFFICIENTS.map(|coefficient| coefficient as f32);
     let mut all: Option<Vec<f32>> = None;
     for iteration in 1..=ITERATIONS {
-        let mut even = product(&square, &square);
+        let right = packed(&square);
+        let mut even = product(&square, &right);
         even.iter_mut().zip(&square).for_each(|(fourth, second)| *fourth = c * *fourth + b * second);
         (0..side).for_each(|i| even[i * side + i] += a);
+        let even_right = packed(&even);
         if iteration < ITERATIONS {
-            square = product(&product(&even, &square), &even);
+            square = product(&product(&even, &right), &even_right);
         }
-        all = Some(all.map_or_else(|| even.clone(), |before| product(&even, &before)));
+        all = Some(all.map_or(even, |before| product(&before, &even_right)));
     }
     let mut all = all.unwrap_or_default();
     let scale = (size_of_step([rows, columns]) / norm) as f32;

@@ -341,7 +341,7 @@ fn make(
     device: &Device,
     observer: &dyn Observer,
 ) -> Result<(Outcome, usize)> {
-    let steps = sampler.timesteps().len() + given.steps(&loaded.config)?;
+    let steps = given.turns(&loaded.config, sampler)?;
     let batch_size = loaded.config.sample.batch_size;
     let total = missing.len().div_ceil(batch_size) * steps;
     observer.event(Event::Begin { stage: "sample".to_owned(), total, done: 0 });

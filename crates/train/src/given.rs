@@ -116,7 +116,9 @@ impl GivenSet {
             GivenSource::TrainingMasks => Ok(Self::Cases(training_pairs(data, loaded, observer)?)),
             GivenSource::TestMasks => Ok(Self::Cases(RunData::found_test(data, &loaded.run, &Quiet(observer))?)),
             GivenSource::MasksFrom(run) => {
-                let other = LoadedRun::open(run, &[], device)?;
+                let mut other = LoadedRun::open(run, &[], device)?;
+                // Its images are not used.
+                other.config.sample.second_pass = false;
                 let (found, expected) = (other.config.data.size, loaded.config.data.size);
                 if other.config.data.class_words() != loaded.config.data.class_words() {
                     return Err(Error::Mismatch {
@@ -140,15 +142,15 @@ impl GivenSet {
         }
     }
 
-    /// Steps of a batch in addition to the run's own transitions.
-    pub(crate) fn steps(&self, config: &Config) -> Result<usize> {
-        match self {
-            Self::Run(other) => Ok(other.config.timesteps()?.len()),
-            Self::Images { .. } if config.method == Method::Pig => {
-                Ok((config.sample.jump_n_sample - 1) * config.timesteps()?.len())
-            }
-            Self::Nothing | Self::Masks { .. } | Self::Cases(_) | Self::Images { .. } => Ok(0),
-        }
+    /// Turns of a batch, as often as [`sample`](Self::sample) calls its watch.
+    pub(crate) fn turns(&self, config: &Config, sampler: &Sampler<'_>) -> Result<usize> {
+        let once = sampler.timesteps().len();
+        Ok(match self {
+            Self::Nothing => sampler.turns(),
+            Self::Run(other) => once + other.config.timesteps()?.len(),
+            Self::Images { .. } if config.method == Method::Pig => config.sample.jump_n_sample * once,
+            Self::Masks { .. } | Self::Cases(_) | Self::Images { .. } => once,
+        })
     }
 
     /// Whether masks are given; they are kept as they are.

@@ -7,7 +7,8 @@ use crate::{
 
 /// Forward passes through the network of `role` in which one sample is made, from noise or for a mask: one for each evaluation of the sampler,
 /// and a second one where classifier-free guidance acts. Autoguidance adds as many through the worse network, which count like those of the
-/// network itself. The autoencoder of `ldm` decodes once.
+/// network itself. `sample.second_pass` makes images, and so takes the network that makes them, twice; images for a given mask are made once. The
+/// autoencoder of `ldm` decodes once.
 ///
 /// Of `sample.guidance_interval`, the steps of the schedule that lie in it are counted. `sample.guide_every` leaves passes of the guider out
 /// that are counted here, so its number is the greatest that can be. Masks for given images take other passes.
@@ -25,7 +26,11 @@ pub fn passes(config: &Config, role: Role) -> Result<usize> {
     let with_weak = if is_moved { 2 } else { 1 };
     let (schedule, timesteps) = config.levels()?;
     let interval = sample.guided_levels(&schedule);
-    Ok(timesteps.iter().map(|at| if interval.contains(&[at.t]) { with_null * with_weak } else { 1 }).sum())
+    let makes_images = role != Role::ModelX || !config.knows_clean_masks();
+    let times = if sample.second_pass && makes_images { 2 } else { 1 };
+    let once: usize =
+        timesteps.iter().map(|at| if interval.contains(&[at.t]) { with_null * with_weak } else { 1 }).sum();
+    Ok(times * once)
 }
 
 #[cfg(test)]
@@ -55,6 +60,11 @@ mod tests {
         // Of t = 1024, 896, .. only the first has a sigma above 100: it is about 178 there, and then about 53.
         let first = "sample.guidance_interval=[100.0, 1000.0]";
         assert_eq!(found(&[null, weak, first]), [("model_x", 9), ("model_y", 11)]);
+        let twice = "sample.second_pass=true";
+        assert_eq!(found(&[twice, null, "model_y.conditioning=clean"]), [("model_x", 8), ("model_y", 32)]);
+        // A model_y that never saw a true mask gets the guider's estimates in the second pass, too.
+        assert_eq!(found(&[twice]), [("model_x", 16), ("model_y", 16)]);
+        assert_eq!(found(&[twice, "method=joint", "train.noise_levels=independent"]), [("joint", 16)]);
         // Heun's method evaluates twice in each step but the last.
         assert_eq!(found(&[null, "sample.sampler=heun"]), [("model_x", 15), ("model_y", 30)]);
     }

@@ -86,6 +86,12 @@ impl<'a> Sampler<'a> {
         self.chains.is_stopped()
     }
 
+    /// Turns of a sampling from noise, as often as [`sample`](Self::sample) calls its watch.
+    pub fn turns(&self) -> usize {
+        let passes = if self.chains.config.sample.second_pass { 2 } else { 1 };
+        passes * self.timesteps().len()
+    }
+
     /// The noise schedule of the chains.
     pub fn schedule(&self) -> &Schedule {
         &self.chains.schedule
@@ -138,6 +144,7 @@ impl<'a> Sampler<'a> {
     fn sample_together(&self, given: Given<'_>, ids: &[u64], watch: &mut dyn FnMut(usize)) -> Result<Samples> {
         let (chains, networks) = (&self.chains, self.networks);
         let samples = match given {
+            Given::Nothing if chains.config.sample.second_pass => self.in_two_passes(ids, watch),
             Given::Nothing => {
                 let pairs = networks.pairs(chains, ids, &mut |turn| watch(turn.at.t));
                 pairs.or_else(|| networks.images(chains, ids, watch))
@@ -146,6 +153,23 @@ impl<'a> Sampler<'a> {
             Given::Images(images) => networks.masks_for(chains, images, ids, watch),
         };
         samples.ok_or_else(|| self.refusal(given))
+    }
+
+    /// Pairs whose images are made for the finished masks (`sample.second_pass`): both passes start from the same y_T. A recorder sees the second
+    /// pass alone.
+    fn in_two_passes(&self, ids: &[u64], watch: &mut dyn FnMut(usize)) -> Option<Samples> {
+        let (chains, config) = (&self.chains, self.chains.config);
+        let first = chains.clone().recorded_by(None).shown_by(None);
+        let pairs = self.networks.pairs(&first, ids, &mut |turn| watch(turn.at.t))?;
+        if chains.is_stopped() {
+            return Some(pairs);
+        }
+        let coding = config.data.coding();
+        let finished: Vec<Vec<f32>> =
+            pairs.masks.iter().map(|mask| coding.channels(&config.clean_mask(mask).mask)).collect();
+        let given: Vec<&[f32]> = finished.iter().map(Vec::as_slice).collect();
+        let images = self.networks.images_for(chains, &given, ids, watch)?.images;
+        Some(Samples { masks: pairs.masks, images })
     }
 
     /// Samples the pairs `ids`. `watch` sees every turn.

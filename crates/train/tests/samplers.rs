@@ -88,7 +88,7 @@ fn a_guider_asked_less_often_and_noise_on_the_condition_change_what_is_made() {
 }
 
 /// (settings, the key that the message names, the advice that it gives).
-const REFUSED: [(&[&str], &str, &str); 18] = [
+const REFUSED: [(&[&str], &str, &str); 20] = [
     (&["sample.sampler=ddpm", "sample.use_karras_sigmas=true"], "sample.use_karras_sigmas", "false"),
     (&["sample.sampler=uni-pc", "sample.solver_order=4"], "sample.solver_order = 4", "1, 2 or 3"),
     (&["sample.sampler=heun", "sample.s_churn=1.0"], "sample.s_churn = 1", "edm"),
@@ -99,6 +99,8 @@ const REFUSED: [(&[&str], &str, &str); 18] = [
     (&["sample.sampler=dpm-solver++", "sample.timestep_spacing=leading", "sample.num_inference_steps=64"], "64", "63"),
     (&["sample.sampler=edm", "sample.num_inference_steps=60"], "60", "timestep"),
     (&["method=joint", "sample.guide_every=2"], "sample.guide_every = 2", "1 without a guider"),
+    (&["method=joint", "sample.second_pass=true"], "sample.second_pass = true", "independent"),
+    (&["method=seg-guided", "sample.second_pass=true"], "sample.second_pass = true", "\"pig\""),
     (&["sample.guide_every=0"], "sample.guide_every = 0", "1 or more"),
     (&["sample.condition_augmentation=5"], "sample.condition_augmentation = 5", "train.condition_augmentation"),
     (&["method=joint", "train.condition_augmentation=5"], "train.condition_augmentation", "model_y"),

@@ -274,6 +274,7 @@ fn a_stop_is_heard_at_every_turn() {
         ("pig", &["sample.sampler=heun"], GivenSource::Nothing, 15),
         ("pig", &[], masks(), 8),
         ("pig", &["sample.jump_n_sample=3"], GivenSource::ImageFolder(folder.path().join("data/images")), 24),
+        ("pig", &["sample.second_pass=true"], GivenSource::Nothing, 16),
         ("joint", &["method=joint"], GivenSource::Nothing, 8),
         ("ddpm", &["method=ddim"], GivenSource::Nothing, 8),
         ("ldm", &latents, masks(), 8),
@@ -310,6 +311,45 @@ fn a_stop_is_heard_at_every_turn() {
             let file = |asked: &Request| std::fs::read(asked.out.join(format!("images/{seed:06}.png"))).unwrap();
             assert!(file(&whole) == file(&parted), "{name}: sample {seed} differs");
         }
+    }
+}
+
+/// The second pass makes the images that a run makes for its own finished masks, and leaves the masks as they are. That of a run whose masks are
+/// given, and that of a run that gives masks, changes nothing.
+#[test]
+fn a_second_pass_makes_images_for_the_finished_masks() {
+    let folder = folder();
+    for (name, sets) in [
+        ("clean", &["model_y.conditioning=clean"][..]),
+        ("xhat", &[]),
+        ("xprev", &["model_y.conditioning=xprev"]),
+        ("joint", &["method=joint", "train.noise_levels=independent"]),
+    ] {
+        let twice = "sample.second_pass=true";
+        let run = trained(folder.path(), name, &config(sets));
+        let own = trained(folder.path(), &format!("{name}-twice"), &config(&[sets, &[twice]].concat()));
+        let made = |run: &Path, out: &str, source: &GivenSource, sets: &[&str]| {
+            let asked = Request {
+                source: source.clone(),
+                sets: sets.iter().map(|&set| set.to_owned()).collect(),
+                ..Request::new(run, &folder.path().join(format!("{name}-{out}")), &[0, 1, 2])
+            };
+            assert_eq!(generate(&asked, &device(), &Silent).unwrap().made, 3);
+            // The files' texts name the settings, so pixels are compared.
+            ["masks", "images"].map(|kind| {
+                let picture = |seed: u64| read_png(&asked.out.join(format!("{kind}/{seed:06}.png"))).unwrap().pixels;
+                (0..3).map(picture).collect::<Vec<Pixels>>()
+            })
+        };
+        let nothing = GivenSource::Nothing;
+        let once = made(&run, "once", &nothing, &[]);
+        let again = made(&run, "again", &nothing, &[twice]);
+        assert!(again[0] == once[0], "{name}: the masks");
+        assert!(again[1] != once[1], "{name}: the images");
+        let from = |run: &Path| GivenSource::MasksFrom(run.to_owned());
+        assert!(made(&run, "from", &from(&run), &[]) == again, "{name}: masks from the run itself");
+        assert!(made(&own, "own", &nothing, &[]) == again, "{name}: the run's own setting");
+        assert!(made(&own, "own-from", &from(&own), &[]) == again, "{name}: masks from a run with a second pass");
     }
 }
 

@@ -153,6 +153,16 @@ impl Config {
         self.method.takes(given, &self.train)
     }
 
+    /// Whether the model_y of `pig` saw true masks in training, so that a given mask can be its condition. Otherwise the guider, too, takes part in
+    /// making an image for a mask.
+    pub(crate) fn knows_clean_masks(&self) -> bool {
+        match self.model_y.conditioning {
+            Conditioning::Clean => true,
+            Conditioning::Xhat => self.train.clean_condition_prob > 0.0,
+            Conditioning::Xprev => false,
+        }
+    }
+
     /// Whether a run with the configuration `stored` was started with this one. What is `auto` here or was to be measured, the data decided
     /// there.
     pub fn gives(&self, stored: &Self) -> bool {

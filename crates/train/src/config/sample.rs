@@ -116,6 +116,10 @@ pub struct SampleConfig {
     pub guidance_interval: Option<[f64; 2]>,
     /// Guidance by a worse version of the same networks.
     pub autoguidance: Autoguidance,
+    /// Make each image a second time, from the same noise, for the finished mask of its pair: from the first step on, the network sees the mask
+    /// that the pair is written with, and not an estimate of it. For `pig`, and for `joint` with independent noise levels.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub second_pass: bool,
     /// Smooth and threshold x_0-hat at every step before model_y sees it, as the released code does.
     pub guide_threshold: bool,
     /// At timesteps whose alpha_bar is at least `guide_every_alpha_bar`, evaluate model_x only once in this many evaluations, and use
@@ -165,6 +169,7 @@ impl Default for SampleConfig {
             guidance_scale: 1.0,
             guidance_interval: None,
             autoguidance: Autoguidance::default(),
+            second_pass: false,
             guide_threshold: false,
             guide_every: 1,
             guide_every_alpha_bar: 0.5,

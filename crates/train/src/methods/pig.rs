@@ -201,11 +201,7 @@ impl Networks for Pig {
         watch: &mut dyn FnMut(usize),
     ) -> Option<Samples> {
         let model_y = chains.guided(self.image_network(chains));
-        let direct = match chains.config.model_y.conditioning {
-            Conditioning::Clean => true,
-            Conditioning::Xhat => chains.config.train.clean_condition_prob > 0.0,
-            Conditioning::Xprev => false,
-        };
+        let direct = chains.config.knows_clean_masks();
         Some(chains.images_for(masks, ids, self.codec(), |given, noise, y_start| {
             if direct {
                 let condition = chains.augmented(noise, PredictedX0).guide(given, given, given);
