@@ -95,6 +95,35 @@ fn an_arm_is_chosen_and_a_single_one_is_known() {
     assert_eq!(said["leaves_out"], serde_json::json!(["segmenters", "generators", "folds"]), "the arm has a generator");
 }
 
+/// The table of low-data, in which every share of the patients has its own trainings.
+#[test]
+fn rows_are_chosen_by_any_column() {
+    let folder = Folder::new();
+    let mut text = "share,arm,seed,id,group,dice\n".to_owned();
+    for (share, gain) in [("0.1", 0.02), ("0.25", -0.03)] {
+        for (arm, gain) in [("real", 0.0), ("more", gain)] {
+            for (seed, case) in (0..2).flat_map(|seed| (0..6).map(move |case| (seed, case))) {
+                writeln!(text, "{share},{arm},{seed},c{case},p{case},{}", 0.5 + gain).unwrap();
+            }
+        }
+    }
+    fs::write(folder.path().join("cases.csv"), text).unwrap();
+    let cases = folder.at("cases.csv");
+    let arms = [&cases[..], &cases, "--first-arm", "more", "--second-arm", "real"];
+    let chosen = |rows: &[&'static str]| [&arms[..], rows].concat();
+    refused(&arms, &["is in two rows", "--where COLUMN=VALUE"]);
+    for (rows, mean) in [("share=0.1", 0.02), ("share=0.250", -0.03)] {
+        let said = compared(&chosen(&["--where", rows]));
+        assert!((said["difference"]["mean"].as_f64().unwrap() - mean).abs() < 1e-12, "{said}");
+        assert_eq!(said["difference"]["cases"], 6);
+    }
+    let one = chosen(&["--where", "share=0.1", "--where", "seed=1"]);
+    assert!(stdout(&success(pig(&[&["compare"][..], &one].concat()))).contains("share=0.1 and seed=1"));
+    refused(&chosen(&["--where", "share=0.5"]), &["no row has \"0.5\" in the column \"share\"", "one of 0.1, 0.25"]);
+    refused(&chosen(&["--where", "part=1"]), &["\"part\""]);
+    refused(&chosen(&["--where", "share=0.1", "--where", "share=0.25"]), &["no row has share=0.1 and share=0.25"]);
+}
+
 #[test]
 fn patients_of_either_table_are_those_of_both() {
     let folder = Folder::new();

@@ -1,10 +1,21 @@
-//! The Python of docs/how-to/pytorch.md, run as it stands there.
+//! What stands in the documents beside words: the Python of docs/how-to/pytorch.md, run as it stands there, and the figure of the results.
 
 mod common;
 
 use common::{Folder, stderr, stdout, success};
 use pig_data::{PairRecord, PairWriter, Pixels, Stamp};
 use std::process::Command;
+
+/// The figure at the head of docs/RESULTS.md is that of the tables in results/. Skipped without Python.
+#[test]
+fn the_figure_of_the_results_is_that_of_their_tables() {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../experiments/forest.py");
+    let Ok(output) = Command::new("python3").args([script, "--check"]).output() else {
+        pig_testing::skip("no python3 to run experiments/forest.py");
+        return;
+    };
+    success(output);
+}
 
 /// Needs the Python of the peers, which has PyTorch, NumPy and Pillow.
 #[test]

@@ -146,6 +146,8 @@ fn a_draw_is_split_trained_and_compared() {
     assert!(real.ends_with(&mean), "{real}, expected {mean}");
     assert!(table.starts_with("Draws 0 of 5; 1 generators") && table.contains("| pig - real | "), "{table}");
 
+    goes_on_elsewhere(&folder, &cases);
+
     // A finished draw is left as it is, and is no other experiment's.
     let again = success(script(&folder, RUN, &[]));
     assert!(!stdout(&again).contains("begins"), "{}", stdout(&again));
@@ -153,6 +155,35 @@ fn a_draw_is_split_trained_and_compared() {
     let refused = script(&folder, RUN, &["--pairs", "5"]);
     assert_eq!(refused.status.code(), Some(1));
     assert!(stderr(&refused).contains("has other settings"), "{}", stderr(&refused));
+}
+
+/// Without what was trained, as on another machine, a draw goes on with the pieces that it lacks, and with what these need. Pieces that learned from
+/// another generator than the one that comes out there are made again.
+fn goes_on_elsewhere(folder: &Folder, cases: &str) {
+    let path = |name: &str| folder.path().join(name);
+    let (finished, piece) = (path("results/draw-0/draw.json"), path("results/draw-0/pieces/pig-0.json"));
+    std::fs::remove_file(&finished).unwrap();
+    std::fs::remove_file(path("out/draw-0/tasks/pig-1.json")).unwrap();
+    let stopped = script(folder, RUN, &["--minutes", "0"]);
+    assert_eq!(stopped.status.code(), Some(130), "{}", stderr(&stopped));
+    assert!(!path("results/draw-0/pieces/pig-1.json").exists());
+    let kept = std::fs::read_to_string(&piece).unwrap();
+    let mut other: serde_json::Value = serde_json::from_str(&kept).unwrap();
+    other["maker"] = "another".into();
+    std::fs::write(&piece, other.to_string()).unwrap();
+
+    let elsewhere = &["--out", "elsewhere"];
+    let dropped = script(folder, RUN, elsewhere);
+    assert_eq!(dropped.status.code(), Some(130), "{}", stderr(&dropped));
+    let said = stdout(&dropped);
+    let begun: BTreeSet<&str> =
+        said.lines().filter_map(|line| line.split_once(" begins ")).map(|(_, name)| name).collect();
+    assert_eq!(begun, BTreeSet::from(["generator-0", "pairs-0", "pig-1"]), "{said}");
+    assert!(said.contains("removed pig-0: "), "{said}");
+    let ended = stdout(&success(script(folder, RUN, elsewhere)));
+    assert!(ended.contains("begins pig-0") && ended.contains("the draw is done"), "{ended}");
+    assert_eq!(std::fs::read_to_string(path("results/draw-0/cases.csv")).unwrap(), cases);
+    assert!(finished.exists() && !piece.exists());
 }
 
 #[test]

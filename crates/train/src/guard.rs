@@ -17,7 +17,7 @@ const IMAGES: usize = 800;
 const LEAST_STEPS: usize = 50;
 
 /// So many times its lowest mean before is a training loss that is told. Two networks that collapsed reached 2.0 and 1.27 times, and those that
-/// did not at most 1.16 (docs/RESULTS.md).
+/// did not at most 1.16 (docs/APPENDIX.md).
 const COLLAPSED: f64 = 1.25;
 
 /// Looks at the losses of a network's training and warns when they rise. It begins anew with each process.

@@ -20,6 +20,10 @@ pub(crate) struct Compare {
     /// Use only the rows of SECOND with this value in the column arm. Needed if it has several.
     #[arg(long, value_name = "ARM")]
     pub(crate) second_arm: Option<String>,
+    /// Use only the rows of both tables with this value in this column, such as share=0.25 in the table of low-data; may be repeated. Numbers are
+    /// compared as numbers.
+    #[arg(long = "where", value_name = "COLUMN=VALUE", value_parser = column_value)]
+    pub(crate) rows: Vec<(String, String)>,
     /// The column of the measure.
     #[arg(long, value_name = "NAME", default_value = "dice")]
     pub(crate) column: String,
@@ -29,4 +33,12 @@ pub(crate) struct Compare {
     /// Seed of the bootstrap and of random arrangements.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
+}
+
+/// COLUMN=VALUE; the value may be empty.
+fn column_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((column, value)) if !column.is_empty() => Ok((column.to_owned(), value.to_owned())),
+        _ => Err("expected COLUMN=VALUE, such as share=0.25".to_owned()),
+    }
 }

@@ -25,6 +25,9 @@ const NO_VALUE: [&str; 10] = ["", "nan", "-nan", "na", "n/a", "#n/a", "<na>", "n
 /// whatever is predicted.
 const OVERLAPS: [&str; 5] = ["dice", "iou", "precision", "recall", "surface_dice"];
 
+/// The most values of a column that an error lists.
+const MOST_LISTED: usize = 20;
+
 /// What tells trainings apart: the columns of the fold (or draw), of the generator's and of the segmenter's seed. Empty if there is no such
 /// column; if there are two, the values of both.
 type Training = [String; 3];
@@ -51,7 +54,7 @@ struct Table {
 /// Compares two tables case by case.
 pub(crate) fn run(args: &Args, asked: &Compare) -> anyhow::Result<ExitCode> {
     let tables = [(&asked.first, &asked.first_arm, "--first-arm"), (&asked.second, &asked.second_arm, "--second-arm")]
-        .map(|(path, arm, flag)| read(path, (arm.as_deref(), flag), &asked.column));
+        .map(|(path, arm, flag)| read(path, (arm.as_deref(), flag), &asked.rows, &asked.column));
     let [first, second] = tables;
     let (first, second) = (first?, second?);
     let both = [(&first, &asked.first), (&second, &asked.second)];
@@ -114,6 +117,9 @@ fn print(asked: &Compare, found: &Contrast, chosen: &Chosen, has_groups: bool, i
     for ((path, arm), mean) in arms.into_iter().zip(found.means) {
         let arm = arm.as_ref().map_or(String::new(), |arm| format!(" {arm}"));
         println!("{:<width$}{}  {}{arm}", asked.column, fixed(mean, 4), path.display());
+    }
+    if !asked.rows.is_empty() {
+        println!("{:<width$}{}", "rows", described(&asked.rows));
     }
     let [middle, low, high] = [difference.mean, difference.low, difference.high].map(|value| signed(value, 4));
     println!("{:<width$}{middle} [{low}, {high}]", "difference");
@@ -329,16 +335,34 @@ impl Chosen {
     }
 }
 
-/// Reads the rows of an arm; without one, of the only arm, if there is a column of arms.
-fn read(path: &Path, (arm, flag): (Option<&str>, &str), column: &str) -> anyhow::Result<Table> {
+/// Reads the rows of an arm that have the values `wanted`; without an arm, those of the only one, if there is a column of arms.
+fn read(
+    path: &Path,
+    (arm, flag): (Option<&str>, &str),
+    wanted: &[(String, String)],
+    column: &str,
+) -> anyhow::Result<Table> {
     let missing = || DataError::io(path, "read")(io::ErrorKind::NotFound.into());
     let table = Manifest::read(path)?.ok_or_else(missing)?;
     let needed = |name: &str| table.column(name).ok_or_else(|| table.missing_column(name));
+    let mut filters = Vec::new();
+    for (name, value) in wanted {
+        let column = needed(name)?;
+        let found: BTreeSet<&str> = table.rows().map(|row| row.get(column)).collect();
+        ensure!(
+            found.iter().any(|&found| is_same(found, value)),
+            "{}: no row has {value:?} in the column {name:?}; expected one of {}",
+            path.display(),
+            found.into_iter().take(MOST_LISTED).collect::<Vec<_>>().join(", ")
+        );
+        filters.push((column, value));
+    }
+    let rows = || table.rows().filter(|row| filters.iter().all(|&(column, value)| is_same(row.get(column), value)));
+    ensure!(wanted.is_empty() || rows().next().is_some(), "{}: no row has {}", path.display(), described(wanted));
     let measure = table.column(column).ok_or_else(|| table.missing(column, "name one of them with --column"))?;
     let (id, value, group) = (needed("id")?, measure, table.column("group"));
     let arm_column = if arm.is_some() { Some(needed("arm")?) } else { table.column("arm") };
-    let arms: BTreeSet<&str> =
-        arm_column.map(|column| table.rows().map(|row| row.get(column)).collect()).unwrap_or_default();
+    let arms: BTreeSet<&str> = arm_column.map(|column| rows().map(|row| row.get(column)).collect()).unwrap_or_default();
     let known = arms.iter().copied().collect::<Vec<_>>().join(", ");
     let arm = match arm {
         None => {
@@ -359,7 +383,7 @@ fn read(path: &Path, (arm, flag): (Option<&str>, &str), column: &str) -> anyhow:
     let pixels = table.column("true_positive").zip(table.column("false_negative"));
     let has_generator = arm.is_some_and(|arm| arm != REAL);
     let mut found = Table { trainings: BTreeMap::new(), groups: BTreeMap::new(), has_generator };
-    for row in table.rows() {
+    for row in rows() {
         if arm_column.zip(arm).is_some_and(|(column, arm)| row.get(column) != arm) {
             continue;
         }
@@ -389,13 +413,24 @@ fn read(path: &Path, (arm, flag): (Option<&str>, &str), column: &str) -> anyhow:
         if cases.insert(name, Case { value: number, lesion: has_lesion }).is_some() {
             return Err(bad(format!(
                 "the id {:?} is in two rows; expected one row for each case, or columns fold, generator_seed and seed that tell \
-                 trainings apart, or an arm (--first-arm, --second-arm)",
+                 trainings apart, an arm (--first-arm, --second-arm), or rows chosen by another column (--where COLUMN=VALUE)",
                 row.get(id)
             ))
             .into());
         }
     }
     Ok(found)
+}
+
+/// The rows that are wanted, in words.
+fn described(wanted: &[(String, String)]) -> String {
+    wanted.iter().map(|(column, value)| format!("{column}={value}")).collect::<Vec<_>>().join(" and ")
+}
+
+/// Whether a cell has the value that is wanted; 0.10 is 0.1.
+fn is_same(cell: &str, wanted: &str) -> bool {
+    let number = |text: &str| text.parse::<f64>().ok();
+    cell == wanted || number(cell).zip(number(wanted)).is_some_and(|(cell, wanted)| cell == wanted)
 }
 
 /// True or false as pig, Python and R write it, or as 1 or 0; none for anything else.

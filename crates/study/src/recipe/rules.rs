@@ -1,7 +1,7 @@
 //! The rules of `pig plan`: which settings suit which data, machine and time. All of them are here, with the measurement that each comes
 //! from, so that a better measurement changes one place.
 //!
-//! docs/RESULTS.md has the measurements: short trainings on brain MRI (LGG) at 64 x 64. What no measurement decides is marked as a rule of
+//! docs/APPENDIX.md has the measurements: short trainings on brain MRI (LGG) at 64 x 64. What no measurement decides is marked as a rule of
 //! thumb.
 
 use pig_data::{classes::ClassConfig, survey::Survey};
@@ -15,7 +15,7 @@ pub(super) const SIZES: [usize; 5] = [32, 64, 128, 256, 512];
 const GRID: usize = 64;
 
 /// Pictures of this height and width, and larger ones, are divided at least once: in the same time, one level with preconditioning made
-/// better pictures of 64 x 64 than pixels, and two levels made worse ones (docs/RESULTS.md).
+/// better pictures of 64 x 64 than pixels, and two levels made worse ones (docs/APPENDIX.md).
 const LEAST_DIVIDED: usize = 64;
 
 /// Channels of the levels of a network, from the narrowest to the widest. The narrowest is that of configs/hq.toml.
@@ -67,15 +67,15 @@ pub(super) const AVERAGED_SHARE: f64 = 1.0 / 15.0;
 pub(super) const WARM_UP_SHARE: f64 = 0.02;
 
 /// The optimiser of configs/hq.toml: in as many steps it brought a lower validation loss and a lower FID than AdamW, on LGG with two seeds and on
-/// Kvasir-SEG with one (docs/RESULTS.md).
+/// Kvasir-SEG with one (docs/APPENDIX.md).
 pub(super) const OPTIMIZER: &str = "muon";
 
 /// The learning rate of configs/hq.toml. With AdamW, a rate of 2.5e-3 lowered the FID on LGG at 64 x 64 further, but networks for colour pictures of
-/// 256 x 256 then collapsed when the rate had risen (docs/RESULTS.md).
+/// 256 x 256 then collapsed when the rate had risen (docs/APPENDIX.md).
 pub(super) const LEARNING_RATE: f64 = 1e-3;
 
 /// The step whose checkpoint is kept as the worse network of autoguidance, as a share of the training, as on LGG. No plan turns autoguidance on: it
-/// lowered the FID on LGG and Kvasir, but also the contrast under masks on Kvasir (docs/RESULTS.md).
+/// lowered the FID on LGG and Kvasir, but also the contrast under masks on Kvasir (docs/APPENDIX.md).
 pub(super) const WORSE_SHARE: f64 = 0.2;
 
 /// Images that a worker takes at once.

@@ -243,7 +243,7 @@ impl Facts {
             add(
                 "sampler",
                 "\"dpm-solver++\"".to_owned(),
-                "20 of its steps measured like 64 of DDIM (docs/RESULTS.md)".to_owned(),
+                "20 of its steps measured like 64 of DDIM (docs/APPENDIX.md)".to_owned(),
             ),
             add("num_inference_steps", "30".to_owned(), "as in configs/hq.toml".to_owned()),
             add("batch_size", "16".to_owned(), "changes no result".to_owned()),

@@ -3,7 +3,8 @@
 use crate::{
     Error, Result,
     config::{
-        Config, Members, Method, ModelYConfig, NoiseLevels, SampleConfig, TimestepSampling, TrainConfig, check::require,
+        Config, GivenKind, Members, Method, ModelYConfig, NoiseLevels, SampleConfig, TimestepSampling, TrainConfig,
+        check::require,
     },
     role::Role,
 };
@@ -40,6 +41,12 @@ impl Config {
         )?;
         belongs("train.model_x_steps", is_pig, train.model_x_steps == no_train.model_x_steps, pig)?;
         belongs("sample.guide_threshold", is_pig, sample.guide_threshold == no_sample.guide_threshold, pig)?;
+        belongs(
+            "sample.second_pass",
+            method.makes_masks() && self.takes(GivenKind::Masks),
+            !sample.second_pass,
+            "methods that make pairs, and images for masks: \"pig\", and \"joint\" with train.noise_levels = \"independent\"",
+        )?;
         belongs(
             "train.condition_dropout",
             method.is_mask_conditioned(),

@@ -2,9 +2,7 @@
 
 use crate::{
     Error, Result,
-    config::{
-        AutoguidedMembers, Conditioning, Config, FrozenCondition, GivenKind, Members, Method, PreconditioningKind, word,
-    },
+    config::{AutoguidedMembers, Conditioning, Config, FrozenCondition, Members, Method, PreconditioningKind, word},
     role::{NetworkKind, Role},
 };
 use pig_data::{DataConfig, SpaceKind};
@@ -402,9 +400,6 @@ impl Config {
         require(sample.guide_every > 0, "sample.guide_every", sample.guide_every, "1 or more")?;
         let has_guider = self.method == Method::Pig;
         require(sample.guide_every == 1 || has_guider, "sample.guide_every", sample.guide_every, "1 without a guider")?;
-        let has_second = self.method.makes_masks() && self.takes(GivenKind::Masks);
-        let expected = "false unless the method makes pairs and images for masks: method = \"pig\", or \"joint\" with train.noise_levels = \"independent\"";
-        require(!sample.second_pass || has_second, "sample.second_pass", true, expected)?;
         let from = sample.guide_every_alpha_bar;
         require((0.0..=1.0).contains(&from), "sample.guide_every_alpha_bar", from, "0 to 1")
     }
