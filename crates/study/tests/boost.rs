@@ -66,7 +66,7 @@ fn plan(folder: &Path) -> PathBuf {
         detectable: Some(0.04),
         training_pairs: None,
         speeds: None,
-        findings: Findings::default(),
+        findings: Findings { patients: Some("no patients are named".to_owned()), ..Findings::default() },
         crossval,
         generator: generator.to_toml(),
     };
@@ -123,6 +123,7 @@ fn stopped_at_any_step_it_gives_the_answer_of_one_go() {
         "pig-curated-3",
         "Which pairs were chosen",
         "4.0 points",
+        "no patients are named",
     ] {
         assert!(page.contains(words), "{words}");
     }
@@ -473,4 +474,23 @@ fn the_forecast_follows_an_edited_plan() {
     let follow = Request { hours: None, size: None, plan: Some(given), ..request };
     let message = planned(&follow, &device(), &Silent).unwrap_err().to_string();
     assert!(message.contains("pig-add-8, fold 0, seed 0") && message.contains("segment.train.steps"), "{message}");
+}
+
+/// A plan that is followed on other data tells what it could find there, with the seconds a step that were measured for it.
+#[test]
+fn a_plan_gets_the_forecast_of_the_data_that_follow_it() {
+    let folder = folder();
+    let (request, plan) = short_plan(folder.path());
+    let given = folder.path().join("given");
+    plan.write(&given).unwrap();
+    for file in ["images/a10.png", "masks/a10.png", "images/a11.png", "masks/a11.png"] {
+        std::fs::remove_file(request.data.join(file)).unwrap();
+    }
+    let rows = (0..10).map(|i| format!("a{i:02},g{i}\n")).collect::<Vec<_>>().concat();
+    std::fs::write(request.data.join("manifest.csv"), format!("id,near_duplicate_group\n{rows}")).unwrap();
+    let found = edited(folder.path(), &request.data, &given);
+    assert_eq!([plan.patients.iter().sum::<usize>(), found.patients.iter().sum()], [12, 10]);
+    assert!(found.training_pairs < plan.training_pairs && found.detectable > plan.detectable, "{found}");
+    let words = found.findings.again.unwrap();
+    assert!(words.starts_with("the data changed after the plan was made") && words.contains("were kept of"), "{words}");
 }

@@ -125,6 +125,8 @@ impl Material<'_> {
             Advice::With { .. } => Block::Paragraph(self.advice.reason().to_owned()),
             Advice::Without { .. } => Block::Warning(self.advice.reason().to_owned()),
         }];
+        // An answer of pictures whose patients are not known is too good.
+        blocks.extend(self.plan.findings.patients.iter().cloned().map(Block::Warning));
         blocks.extend(by_class(&self.results.classes));
         blocks.push(Block::Heading("What to do".to_owned()));
         blocks.push(Block::List(self.steps()));
