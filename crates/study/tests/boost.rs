@@ -11,7 +11,7 @@ use pig_study::{
     boost::{
         CROSSVAL, Findings, PAGE, PLAN, Part, Plan, Request, Summary, VARIATION, VERDICT, boost, planned, write_best,
     },
-    crossval::{Crossval, CrossvalFile, Selection, variants},
+    crossval::{Crossval, CrossvalFile, Selection, Variant, variants},
 };
 use pig_train::{Config, config::Layers, observer::Silent};
 use std::{
@@ -66,7 +66,7 @@ fn plan(folder: &Path) -> PathBuf {
         detectable: Some(0.04),
         training_pairs: None,
         speeds: None,
-        findings: Findings::default(),
+        findings: Findings { patients: Some("no patients are named".to_owned()), ..Findings::default() },
         crossval,
         generator: generator.to_toml(),
     };
@@ -123,6 +123,7 @@ fn stopped_at_any_step_it_gives_the_answer_of_one_go() {
         "pig-curated-3",
         "Which pairs were chosen",
         "4.0 points",
+        "no patients are named",
     ] {
         assert!(page.contains(words), "{words}");
     }
@@ -142,6 +143,19 @@ fn stopped_at_any_step_it_gives_the_answer_of_one_go() {
     std::fs::remove_file(parted.out.join(VERDICT)).unwrap();
     std::fs::remove_file(parted.out.join(PAGE)).unwrap();
     finished(&parted);
+    assert_eq!(answers(&parted.out), expected);
+
+    // Folders of the user's own stay; those of an answer that advised pairs are not left as if they were advised still.
+    for name in ["pairs", "best"] {
+        std::fs::create_dir(parted.out.join(name)).unwrap();
+        std::fs::write(parted.out.join(name).join("own.txt"), name).unwrap();
+    }
+    finished(&parted);
+    assert!(parted.out.join("best").exists() && parted.out.join("pairs").exists());
+    std::fs::write(parted.out.join(VERDICT), r#"{"advice": "with", "arm": "pig-add-4", "reason": ""}"#).unwrap();
+    finished(&parted);
+    assert!(!parted.out.join("best").exists() && !parted.out.join("pairs").exists());
+    assert!(parted.out.join("best-1/own.txt").exists() && parted.out.join("pairs-1/own.txt").exists());
     assert_eq!(answers(&parted.out), expected);
 
     // Another plan in the same folder is refused, and so are other hours.
@@ -178,9 +192,43 @@ fn advised_pairs_are_a_training_folder(request: &Request, folder: &Path) {
         assert!(all.pairs.iter().all(|pair| !test.contains(&pixels(&pair.image))));
         let again = write_best(&crossval, variant, [&request.data, &out], &Silent).unwrap();
         assert_eq!((again.generated, again.joined.is_some()), (best.generated, true), "what is there is kept");
+        assert!(!out.join("pairs-1").exists() && !out.join("best-1").exists());
+        // The command trains as those that were measured, with files that are there.
+        let words: Vec<&str> = best.command.split(' ').collect();
+        let place = |flag: &str| words.iter().position(|word| *word == flag);
+        let after = |flag: &str| place(flag).map(|at| Path::new(words[at + 1].trim_matches('\'')));
+        for flag in ["--config", "--data", "--add", "--splits"] {
+            assert!(after(flag).is_some_and(Path::exists), "{flag}: {}", best.command);
+        }
+        let label = variant.label(&crossval.file);
+        assert!(after("--config").unwrap().ends_with(format!("{label}/seed-0/run/config.toml")), "{}", best.command);
     }
+    another_answer_has_its_own_folders(&crossval, request, &folder.join("advised"));
     // The pieces are all there: nothing is trained again.
     assert!(crossval.pieces(&Selection { fold: Some(0), ..Selection::default() }).unwrap().len() == 14);
+}
+
+/// Folders of an earlier answer are kept under another name, and never taken for those of this one.
+fn another_answer_has_its_own_folders(crossval: &Crossval, request: &Request, out: &Path) {
+    let none = DataConfig { group_column: None, ..DataConfig::default() };
+    let ids = |name: &str| -> BTreeSet<String> {
+        Dataset::discover(&out.join(name), &none).unwrap().pairs.into_iter().map(|pair| pair.id).collect()
+    };
+    let write = |variant: Variant| write_best(crossval, variant, [&request.data, out], &Silent).unwrap();
+    let sets: Vec<Variant> = variants(&crossval.file).into_iter().skip(1).collect();
+    let first = write(sets[0]);
+    let before = [ids("pairs"), ids("best")];
+    let second = write(sets[1]);
+    assert_ne!(first.generated, second.generated);
+    assert_eq!([ids("pairs-1"), ids("best-1")], before);
+    assert_eq!([ids("pairs").len(), ids("best").len()], [second.generated, 8 + second.generated]);
+    // Other pictures under the same names are other pairs, too.
+    let images: Vec<PathBuf> =
+        Dataset::discover(&out.join("pairs"), &none).unwrap().pairs.into_iter().map(|pair| pair.image).collect();
+    std::fs::copy(&images[0], &images[1]).unwrap();
+    write(sets[1]);
+    assert_ne!(pixels(&images[0]), pixels(&images[1]));
+    assert!(out.join("pairs-2").is_dir() && out.join("best-2").is_dir() && !out.join("pairs-3").exists());
 }
 
 fn pixels(path: &Path) -> Vec<u8> {
@@ -231,6 +279,33 @@ fn a_plan_fits_into_its_hours_and_says_what_it_could_find() {
     assert!(message.contains("--plan DIR"), "{message}");
     std::fs::remove_file(path.join("generator.toml")).unwrap();
     assert!(Plan::read(&path).unwrap_err().to_string().contains("generator.toml"));
+}
+
+/// Where pictures are looked for in all subfolders, a boost among them would read its own pairs as data, hours after it began.
+#[test]
+fn a_boost_among_the_pictures_is_refused() {
+    let folder = folder();
+    let (data, tree) = (folder.path().join("data"), folder.path().join("tree"));
+    std::fs::create_dir(&tree).unwrap();
+    for index in 0..12 {
+        for (part, end) in [("images", ""), ("masks", "_mask")] {
+            let from = data.join(part).join(format!("a{index:02}.png"));
+            std::fs::copy(from, tree.join(format!("a{index:02}{end}.png"))).unwrap();
+        }
+    }
+    let plan = plan(folder.path());
+    let request = |data: &Path, out: &Path| {
+        let request = Request { data: data.to_owned(), ..request(folder.path(), &plan, "out") };
+        planned(&Request { out: out.to_owned(), ..request }, &device(), &Silent).map_err(|error| error.to_string())
+    };
+    for out in [tree.join("boost"), tree.clone(), folder.path().join("elsewhere/../tree/boost")] {
+        std::fs::create_dir_all(folder.path().join("elsewhere")).unwrap();
+        let message = request(&tree, &out).unwrap_err();
+        assert!(message.contains("--out = ") && message.contains("a folder outside of "), "{message}");
+    }
+    request(&tree, &folder.path().join("tree-boost")).unwrap();
+    // With a folder of images and one of masks, others beside them are no data.
+    request(&data, &data.join("boost")).unwrap();
 }
 
 /// A request for twelve pairs whose groups are no patients, and the plan for far too few hours.
@@ -399,4 +474,23 @@ fn the_forecast_follows_an_edited_plan() {
     let follow = Request { hours: None, size: None, plan: Some(given), ..request };
     let message = planned(&follow, &device(), &Silent).unwrap_err().to_string();
     assert!(message.contains("pig-add-8, fold 0, seed 0") && message.contains("segment.train.steps"), "{message}");
+}
+
+/// A plan that is followed on other data tells what it could find there, with the seconds a step that were measured for it.
+#[test]
+fn a_plan_gets_the_forecast_of_the_data_that_follow_it() {
+    let folder = folder();
+    let (request, plan) = short_plan(folder.path());
+    let given = folder.path().join("given");
+    plan.write(&given).unwrap();
+    for file in ["images/a10.png", "masks/a10.png", "images/a11.png", "masks/a11.png"] {
+        std::fs::remove_file(request.data.join(file)).unwrap();
+    }
+    let rows = (0..10).map(|i| format!("a{i:02},g{i}\n")).collect::<Vec<_>>().concat();
+    std::fs::write(request.data.join("manifest.csv"), format!("id,near_duplicate_group\n{rows}")).unwrap();
+    let found = edited(folder.path(), &request.data, &given);
+    assert_eq!([plan.patients.iter().sum::<usize>(), found.patients.iter().sum()], [12, 10]);
+    assert!(found.training_pairs < plan.training_pairs && found.detectable > plan.detectable, "{found}");
+    let words = found.findings.again.unwrap();
+    assert!(words.starts_with("the data changed after the plan was made") && words.contains("were kept of"), "{words}");
 }

@@ -1,6 +1,6 @@
 //! What a comparison could detect, before anything is measured: by how much trainings and patients vary elsewhere.
 
-use super::{Contrast, MISSES, Variance, detectable};
+use super::{Contrast, LEAST_FOLDS, MISSES, Variance, detectable};
 
 /// How much outcomes vary.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -46,8 +46,13 @@ pub fn expected(variation: Variation, design: Design) -> Option<Expected> {
     let of_patients = variation.patients.powi(2) / patients as f64;
     let of_runs = 2.0 * variation.trainings.powi(2) / (folds * trainings) as f64;
     let mut variance = Variance { patients: of_patients, runs: of_runs, ..Variance::default() };
-    variance.estimated(of_patients, patients as f64 - 1.0);
-    variance.estimated(of_runs, (alike * folds * (trainings - 1)) as f64);
+    if folds < LEAST_FOLDS {
+        variance.estimated(of_patients, patients as f64 - 1.0);
+        variance.estimated(of_runs, (alike * folds * (trainings - 1)) as f64);
+    } else {
+        // The variance is then known by whole folds alone, which contain that of patients and of trainings.
+        variance.estimated(of_patients + of_runs, folds as f64 - 1.0);
+    }
     let (error, degrees) = (variance.total().sqrt(), variance.degrees(patients));
     Some(Expected {
         standard_error: error,
@@ -98,13 +103,48 @@ mod tests {
         assert_eq!(found.detectable_among(1), found.detectable);
     }
 
+    /// As in a comparison of whole folds, whose degrees of freedom are one less than the folds.
+    #[test]
+    fn three_folds_detect_what_a_comparison_by_folds_does() {
+        let variation = Variation { trainings: 0.015, patients: 0.03 };
+        // t(0.975, 2) + t(0.8, 2), and the same with 4 degrees of freedom; 2 folds are still compared by patients and trainings.
+        for (folds, factor) in [(3, 5.36331), (5, 3.71741)] {
+            let patients = 5 * folds;
+            let found = expected(variation, Design { patients, folds, trainings: 3, alike: 3 }).unwrap();
+            let error = (0.03_f64.powi(2) / patients as f64 + 2.0 * 0.015_f64.powi(2) / (3 * folds) as f64).sqrt();
+            assert!((found.standard_error - error).abs() < 1e-12, "{found:?}");
+            assert!((found.degrees_of_freedom - (folds as f64 - 1.0)).abs() < 1e-9, "{found:?}");
+            assert!((found.detectable / error - factor).abs() < 1e-4, "{found:?}");
+        }
+        let names: Vec<String> = (0..15).map(|patient| format!("p{patient:02}")).collect();
+        let arm = |gain: f64| Arm {
+            runs: (0..9)
+                .map(|run: u64| Run {
+                    fold: run / 3,
+                    generator: None,
+                    segmenter: run % 3,
+                    values: (0..5)
+                        .map(|patient| (run / 3) as usize * 5 + patient)
+                        .map(|patient| {
+                            (names[patient].as_str(), 0.5 + gain * (patient % 7) as f64 + 0.01 * (run % 3) as f64)
+                        })
+                        .collect(),
+                })
+                .collect(),
+            is_alike: true,
+        };
+        let (ours, theirs) = (arm(0.01), arm(0.0));
+        let measured = contrast(&ours, &theirs, &[&ours, &theirs], &Settings::default()).unwrap();
+        assert_eq!((measured.folds, measured.degrees_of_freedom), (3, 2.0));
+    }
+
     #[test]
     fn more_of_each_detects_less_and_one_training_says_nothing() {
         let variation = Variation { trainings: 0.015, patients: 0.03 };
         let of = |patients, folds, trainings| {
             expected(variation, Design { patients, folds, trainings, alike: 3 }).unwrap().detectable
         };
-        assert!(of(40, 1, 3) < of(20, 1, 3) && of(20, 1, 6) < of(20, 1, 3) && of(20, 3, 3) < of(20, 1, 3));
+        assert!(of(40, 1, 3) < of(20, 1, 3) && of(20, 1, 6) < of(20, 1, 3) && of(60, 5, 3) < of(60, 3, 3));
         assert_eq!(expected(variation, Design { patients: 20, folds: 1, trainings: 1, alike: 3 }), None);
         assert_eq!(expected(variation, Design { patients: 1, folds: 1, trainings: 3, alike: 3 }), None);
     }

@@ -31,6 +31,7 @@ pub use verdict::Advice;
 use crate::crossval::{Crossval, Selection, results::Results, variants};
 use burn::tensor::Device;
 use page::Material;
+use pig_data::{DataConfig, Dataset, Layout};
 use pig_train::{
     Error, Result,
     config::Layers,
@@ -72,8 +73,9 @@ pub struct Summary {
 ///
 /// # Errors
 /// When the folder's plan has other hours or another size than those asked for, or does something else than the given plan; when edited files
-/// are wrong or do not fit the data; and those of [`Plan::new`].
+/// are wrong or do not fit the data; when the folder lies among the pictures of the data; and those of [`Plan::new`].
 pub fn planned(request: &Request, device: &Device, observer: &dyn Observer) -> Result<Plan> {
+    check_outside(request)?;
     let own = request.out.join(PLAN);
     if own.exists() {
         let plan = Plan::read(&own)?;
@@ -93,13 +95,42 @@ pub fn planned(request: &Request, device: &Device, observer: &dyn Observer) -> R
                 advice: "choose another --out for the changed plan, or give the plan that this --out follows",
             });
         }
-        note(observer, format!("{}: goes on with the plan that is there", request.out.display()));
+        let answered = if request.out.join(VERDICT).is_file() {
+            "; an answer is there, too, and what is finished is not done again"
+        } else {
+            ""
+        };
+        note(observer, format!("{}: goes on with the plan that is there{answered}", request.out.display()));
         return plan.with_own_forecast(&own, request, device, observer);
     }
     match &request.plan {
         Some(folder) => Plan::read(folder)?.with_own_forecast(folder, request, device, observer),
         None => Plan::new(request, device, observer),
     }
+}
+
+/// Refuses a folder within the data where pictures are looked for in all subfolders: the generated pairs in it would be read as data, which no
+/// piece after them could use.
+fn check_outside(request: &Request) -> Result<()> {
+    let real = |path: &Path| -> Option<PathBuf> {
+        let path = std::path::absolute(path).ok()?;
+        path.ancestors().find_map(|folder| folder.canonicalize().ok())
+    };
+    let is_inside =
+        real(&request.out).zip(request.data.canonicalize().ok()).is_some_and(|(out, data)| out.starts_with(data));
+    // Data that cannot be read are told where they are used.
+    let layout = || Dataset::discover(&request.data, &DataConfig::default()).ok().map(|found| found.layout);
+    if is_inside && layout() == Some(Layout::Suffix) {
+        return Err(Error::Setting {
+            key: "--out".to_owned(),
+            found: request.out.display().to_string(),
+            expected: format!(
+                "a folder outside of {}, since images and masks are looked for in all its subfolders",
+                request.data.display()
+            ),
+        });
+    }
+    Ok(())
 }
 
 fn other_plan(path: &Path, problem: String) -> Error {
@@ -133,6 +164,12 @@ pub fn boost(request: &Request, device: &Device, observer: &dyn Observer) -> Res
     conclude(request, &plan, &crossval, device, observer).map(Some)
 }
 
+/// Whether the answer in a boost's folder advises pairs.
+fn advised_before(out: &Path) -> bool {
+    let text = pig_files::read_to_string(out.join(VERDICT)).unwrap_or_default();
+    serde_json::from_str::<serde_json::Value>(&text).is_ok_and(|answer| answer["advice"] == "with")
+}
+
 /// Gives the answer of a finished cross-validation, and writes all that follows from it.
 fn conclude(
     request: &Request,
@@ -147,7 +184,13 @@ fn conclude(
     let advised = variants(&crossval.file).into_iter().find(|variant| advice.arm() == Some(label(variant).as_str()));
     let best = match advised {
         Some(variant) => Some(write_best(crossval, variant, [&request.data, &request.out], observer)?),
-        None => None,
+        None => {
+            // Only an answer that advised pairs wrote such folders; others are the user's own.
+            if advised_before(&request.out) {
+                best::set_aside(&request.out, observer)?;
+            }
+            None
+        }
     };
     let (taken, page) = (page::taken(crossval, plan.folds)?, request.out.join(PAGE));
     let material = Material { plan, crossval, results: &results, advice: &advice, best: best.as_ref(), taken: &taken };

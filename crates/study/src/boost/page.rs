@@ -125,9 +125,11 @@ impl Material<'_> {
             Advice::With { .. } => Block::Paragraph(self.advice.reason().to_owned()),
             Advice::Without { .. } => Block::Warning(self.advice.reason().to_owned()),
         }];
+        // An answer of pictures whose patients are not known is too good.
+        blocks.extend(self.plan.findings.patients.iter().cloned().map(Block::Warning));
         blocks.extend(by_class(&self.results.classes));
         blocks.push(Block::Heading("What to do".to_owned()));
-        blocks.push(Block::List(self.steps(data)));
+        blocks.push(Block::List(self.steps()));
         blocks.push(Block::Heading("Forecast and time".to_owned()));
         blocks.push(Block::Table(times(self.plan, self.taken)));
         if let Some(share) = self.plan.detectable {
@@ -153,9 +155,8 @@ impl Material<'_> {
     }
 
     /// What to do, with commands.
-    fn steps(&self, data: &Path) -> Vec<String> {
+    fn steps(&self) -> Vec<String> {
         let path = |path: &Path| quoted(&path.display().to_string());
-        let splits = crate::crossval::piece::fold_folder(self.crossval.out(), 0).join("splits.json");
         let Some(best) = self.best else {
             return vec![
                 "Train your segmenter on the real pairs alone. No folder of generated pairs was written.".to_owned(),
@@ -174,12 +175,7 @@ impl Material<'_> {
         }
         steps.push(format!("{} holds the {} generated pairs alone.", path(&best.pairs), best.generated));
         steps.extend(best.problem.iter().map(|problem| format!("They were not joined with the real pairs: {problem}")));
-        steps.push(format!(
-            "With pig: pig segment train --config configs/segment/good.toml --data {} --add {} --splits {} --out SEGMENTER",
-            path(data),
-            path(&best.pairs),
-            path(&splits)
-        ));
+        steps.push(format!("With pig: {}", best.command));
         steps
     }
 

@@ -178,6 +178,11 @@ impl Plan {
         let mut warnings: Vec<String> = self.findings.patients.iter().cloned().collect();
         let reasons = no_verdict(&self.crossval);
         warnings.extend(reasons.into_iter().map(|reason| format!("there will be no verdict: {reason}")));
+        if self.detectable.is_none() {
+            let words = "there will be no verdict: an interval needs two patients that test, and two segmenters of each training set; give more patients, or \
+                         more folds or segmenters";
+            warnings.push(words.to_owned());
+        }
         warnings.extend(self.findings.pictures.clone());
         if let Some(points) = self.detectable.map(|share| 100.0 * share).filter(|&points| points > LARGE) {
             warnings.push(format!(

@@ -1,7 +1,8 @@
-//! The forecast of a plan that was edited: of its files as they are. Networks that the edit left as they were keep the speed that was measured
+//! The forecast of a plan that was edited, or is followed on other data: of its files and of the data as they are. Networks that the edit left as they were keep the speed that was measured
 //! for the plan, and the others are measured.
 
 use super::{
+    PLAN,
     forecast::{Forecast, Generator},
     make::{no_patients, no_run, pairs_by_class},
     plan::{Plan, Request},
@@ -12,6 +13,7 @@ use crate::{
     recipe::too_few_images,
 };
 use burn::tensor::Device;
+use pig_data::Splits;
 use pig_train::{
     Config, Error, Result,
     observer::{Observer, Quiet, note},
@@ -50,7 +52,22 @@ impl Told {
 }
 
 impl Plan {
-    /// The plan in `folder` with a forecast of its files as they are: the same plan, unless they were edited after its forecast was made.
+    /// Whether the data have other numbers of patients or pairs than those for which the forecast was made. A plan that was written by hand
+    /// keeps what it states.
+    fn is_of_other_data(&self, data: &Path, observer: &dyn Observer) -> Result<bool> {
+        let (Some(pairs), Some(_)) = (self.training_pairs, &self.findings.sha256) else { return Ok(false) };
+        self.crossval.check()?;
+        let dataset = discover_folds(data, &self.crossval.data, &Quiet(observer))?;
+        let folds = self.crossval.folds(&dataset)?;
+        let differs = |fold: &Splits| {
+            let patients = [fold.training_groups, fold.validation_groups, fold.test_groups];
+            (patients, fold.training.len()) != (self.patients, pairs)
+        };
+        Ok(folds.first().is_some_and(differs))
+    }
+
+    /// The plan in `folder` with a forecast of its files as they are: the same plan, unless they were edited after its forecast was made, or a
+    /// new boost follows it on other data.
     /// Writes nothing but prepared pairs to the cache.
     ///
     /// # Errors
@@ -62,7 +79,11 @@ impl Plan {
         device: &Device,
         observer: &dyn Observer,
     ) -> Result<Self> {
-        let edited = self.edited();
+        let mut edited = self.edited();
+        // The folds of a boost that was begun refuse other data.
+        if edited.is_empty() && folder != request.out.join(PLAN) && self.is_of_other_data(&request.data, observer)? {
+            edited.push("the data");
+        }
         if edited.is_empty() {
             return Ok(self);
         }

@@ -29,7 +29,9 @@ impl Advice {
             results.arms.iter().filter_map(|arm| Some((arm, arm.against_real.as_ref()?.difference.mean))).collect();
         compared.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.arm.cmp(&b.0.arm)));
         let Some(&(best, _)) = compared.first() else {
-            return Self::Without { reason: "no comparison was measured.".to_owned() };
+            let reason =
+                "No comparison was measured: an interval needs two patients that test and have pictures with a lesion.";
+            return Self::Without { reason: reason.to_owned() };
         };
         let better = compared.iter().map(|(arm, _)| *arm).filter(|arm| is_better(arm, results));
         let words = |arm: &ArmResult| words(arm, results);
@@ -119,7 +121,8 @@ fn worse_classes(arm: &ArmResult, results: &Results) -> String {
     let of_class = |class: &ClassResults| {
         let own = class.results.arms.iter().find(|own| own.arm == arm.arm).filter(|own| is_worse(own))?;
         let d = own.against_real.as_ref()?.difference;
-        Some(format!("{} {:+.1} points [{:+.1}, {:+.1}]", class.class, 100.0 * d.mean, 100.0 * d.low, 100.0 * d.high))
+        let [mean, low, high] = [d.mean, d.low, d.high].map(|share| signed(100.0 * share, 1));
+        Some(format!("{} {mean} points [{low}, {high}]", class.class))
     };
     let worse: Vec<String> = results.classes.iter().filter_map(of_class).collect();
     if worse.is_empty() { String::new() } else { format!(" But single classes are found worse: {}.", worse.join(", ")) }
@@ -130,13 +133,10 @@ fn words(arm: &ArmResult, results: &Results) -> String {
     let Some(found) = &arm.against_real else { return String::new() };
     let (d, [ours, theirs]) = (found.difference, found.means.map(|mean| 100.0 * mean));
     let dice = if results.classes.is_empty() { "Dice" } else { "mean Dice over the classes" };
+    let [mean, low, high] = [d.mean, d.low, d.high].map(|share| signed(100.0 * share, 1));
     format!(
-        "{}: {dice} {ours:.1} % with {:.0} generated pairs beside the real ones, {theirs:.1} % without: {:+.1} points [{:+.1}, {:+.1}].",
-        arm.arm,
-        arm.added,
-        100.0 * d.mean,
-        100.0 * d.low,
-        100.0 * d.high
+        "{}: {dice} {ours:.1} % with {:.0} generated pairs beside the real ones, {theirs:.1} % without: {mean} points [{low}, {high}].",
+        arm.arm, arm.added
     )
 }
 
@@ -223,6 +223,14 @@ mod tests {
         short.no_verdict = vec!["segmenters of 12 steps".to_owned()];
         let short = Advice::of(&short);
         assert!(short.arm().is_none() && short.reason().contains("No verdict: segmenters of 12"), "{short:?}");
-        assert!(Advice::of(&Results::default()).arm().is_none());
+        let none = Advice::of(&Results::default());
+        assert!(none.arm().is_none() && none.reason().contains("needs two patients that test"), "{none:?}");
+    }
+
+    /// What rounds to zero has no minus sign.
+    #[test]
+    fn a_difference_of_nothing_is_not_negative() {
+        let nearly = Advice::of(&results(&[-0.0001], 0.0));
+        assert!(nearly.reason().contains(": +0.0 points ["), "{nearly:?}");
     }
 }

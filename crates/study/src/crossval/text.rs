@@ -6,7 +6,7 @@ use crate::crossval::{
     results::{ArmResult, ClassResults, PairingResult, Results},
     verdict::LEAST_SEEDS,
 };
-use pig_metrics::{contrast::Contrast, permutation::FoldSummary};
+use pig_metrics::{contrast::Contrast, fixed::signed, permutation::FoldSummary};
 use pig_report::Table;
 use std::fmt::{self, Display, Write};
 
@@ -35,7 +35,8 @@ fn pixels(summary: Option<&FoldSummary>) -> String {
 /// A difference in per cent points with its interval; empty if there is no value.
 pub fn points(found: Option<&Contrast>) -> String {
     found.map_or(String::new(), |Contrast { difference: d, .. }| {
-        format!("{:+.2} [{:+.2}, {:+.2}]", 100.0 * d.mean, 100.0 * d.low, 100.0 * d.high)
+        let [mean, low, high] = [d.mean, d.low, d.high].map(|share| signed(100.0 * share, 2));
+        format!("{mean} [{low}, {high}]")
     })
 }
 

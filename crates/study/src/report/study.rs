@@ -5,7 +5,7 @@ use crate::{
         config::{CrossvalFile, REAL},
         piece::{Done, Found, PAIRS, RESULTS, RUN, fold_folder},
         results::{ArmResult, ClassResults, Results},
-        text::{AGREEMENT, PAPER},
+        text::{AGREEMENT, PAPER, points},
         verdict::no_verdict,
     },
     experiments::{
@@ -216,7 +216,7 @@ fn sentence(arm: &ArmResult, found: &Results) -> Option<String> {
         (true, _) | (_, true) => "a difference for this row alone, none after Holm's correction for all rows",
         _ => "a tie: not distinguishable from real pairs alone",
     };
-    Some(of(&format!("{:+.2} [{:+.2}, {:+.2}] % points: {verdict}", 100.0 * d.mean, 100.0 * d.low, 100.0 * d.high)))
+    Some(of(&format!("{} % points: {verdict}", points(Some(against)))))
 }
 
 /// Dice by the number of added pairs, with one line for each generator.
