@@ -1,5 +1,5 @@
-//! The forecast of a plan that was edited, or is followed on other data: of its files and of the data as they are. Networks that the edit left as they were keep the speed that was measured
-//! for the plan, and the others are measured.
+//! The forecast of a plan that was edited, or is followed on other data: of its files and of the data as they are. Networks that the edit left as
+//! they were keep the speed that was measured for the plan, and the others are measured.
 
 use super::{
     PLAN,
@@ -67,8 +67,7 @@ impl Plan {
     }
 
     /// The plan in `folder` with a forecast of its files as they are: the same plan, unless they were edited after its forecast was made, or a
-    /// new boost follows it on other data.
-    /// Writes nothing but prepared pairs to the cache.
+    /// new boost follows it on other data. Writes nothing but prepared pairs to the cache.
     ///
     /// # Errors
     /// When the edited files are wrong or do not fit the data, a fold has no training pair of a class, or no training fits into the memory.
