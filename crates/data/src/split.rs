@@ -65,7 +65,9 @@ pub fn split_by_group(dataset: &Dataset, validation_fraction: f64, seed: u64) ->
         groups.retain(|group| sides.get(group) == Some(&Part::Training));
     }
     if validation_fraction > 0.0 && validating.is_empty() {
-        at_least(dataset, groups.len(), 2)?;
+        let advice =
+            "one validates and the others train; add data, or set data.validation_fraction = 0 to validate on none";
+        at_least(dataset, groups.len(), 2, advice)?;
         let held_out = ((groups.len() as f64 * validation_fraction).round() as usize).clamp(1, groups.len() - 1);
         validating = groups[..held_out].iter().copied().collect();
     }
@@ -102,7 +104,7 @@ fn sides<'a>(dataset: &'a Dataset, parts: &Parts) -> Result<BTreeMap<&'a str, Pa
 /// When `k` is below 2 or there are fewer than `k` groups.
 pub fn k_folds(dataset: &Dataset, k: usize, seed: u64) -> Result<Vec<Splits>> {
     let groups = ranked_groups(dataset, seed);
-    at_least(dataset, groups.len(), k.max(2))?;
+    at_least(dataset, groups.len(), k.max(2), "one for each fold; add data, or use fewer folds (crossval.folds)")?;
     if k < 2 {
         return Err(SplitError::Unfit {
             path: dataset.root.clone(),
@@ -252,11 +254,12 @@ impl Splits {
     }
 }
 
-fn at_least(dataset: &Dataset, groups: usize, needed: usize) -> Result<()> {
+fn at_least(dataset: &Dataset, groups: usize, needed: usize, advice: &'static str) -> Result<()> {
     if groups >= needed {
         return Ok(());
     }
-    Err(DataError::TooFewGroups { path: dataset.root.clone(), groups, needed, by: dataset.group_source.to_string() })
+    let by = dataset.group_source.to_string();
+    Err(DataError::TooFewGroups { path: dataset.root.clone(), groups, needed, by, advice })
 }
 
 /// The groups in the order of a hash of seed and name.

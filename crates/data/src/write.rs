@@ -62,7 +62,9 @@ impl Stamp {
         let mut told = Vec::new();
         differences("", &theirs, &ours, &mut |name, there, here| {
             if !self.beside.contains(&name) {
-                told.push(format!("{name} is {there} there and {here} here"));
+                // A key that one of them does not have, or whose value is none.
+                let word = |value: &Value| if value.is_null() { "not set".to_owned() } else { value.to_string() };
+                told.push(format!("{name} is {} there and {} here", word(there), word(here)));
             }
         });
         if told.is_empty() { String::new() } else { format!(" ({})", told.join(", ")) }
@@ -213,7 +215,7 @@ impl PairWriter {
         let folders: &[&str] = if self.has_masks { &["images", "masks"] } else { &["images"] };
         for folder in folders {
             let folder = self.out.join(folder);
-            std::fs::create_dir_all(&folder).map_err(DataError::io(&folder, "make"))?;
+            std::fs::create_dir_all(&folder).map_err(DataError::io(&folder, "create"))?;
             png_files(&folder)?.par_iter().try_for_each(|path| self.check_ours(path))?;
         }
         Ok(self)

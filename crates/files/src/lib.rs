@@ -59,7 +59,14 @@ pub const FULL: &str = "the disk is full; free some space and run the same comma
 
 /// The system's error, and what to do about it: `otherwise`, unless the disk is full.
 pub fn explained(error: &io::Error, otherwise: &str) -> String {
-    if is_full(error) { FULL.to_owned() } else { format!("{error}; {otherwise}") }
+    // An error that pig made itself has no text of the system, and would be called "entity not found".
+    let is_absent =
+        error.kind() == io::ErrorKind::NotFound && error.raw_os_error().is_none() && error.get_ref().is_none();
+    match (is_full(error), is_absent) {
+        (true, _) => FULL.to_owned(),
+        (_, true) => format!("there is no such file; {otherwise}"),
+        _ => format!("{error}; {otherwise}"),
+    }
 }
 
 #[cfg(test)]
@@ -74,5 +81,7 @@ mod tests {
         assert_eq!(said(io::ErrorKind::QuotaExceeded), full);
         let other = said(io::ErrorKind::PermissionDenied);
         assert!(other.contains("permission denied") && other.contains("you may write there"), "{other}");
+        let absent = said(io::ErrorKind::NotFound);
+        assert!(absent.contains("cannot write: there is no such file; check"), "{absent}");
     }
 }

@@ -197,14 +197,14 @@ impl Folder {
             return Err(PrepareError::Foreign { path: root.to_path_buf(), problem });
         }
         let folder = Self { root: root.to_path_buf(), settings: description.hashes.settings.clone() };
-        std::fs::create_dir_all(root).map_err(PrepareError::io(root, "make"))?;
+        std::fs::create_dir_all(root).map_err(PrepareError::io(root, "create"))?;
         // First, so that a preparation that is killed in its first moment is recognised and continued.
         if !file.is_file() {
             folder.describe(description)?;
         }
         for part in PARTS {
             let path = root.join(part);
-            std::fs::create_dir_all(&path).map_err(PrepareError::io(&path, "make"))?;
+            std::fs::create_dir_all(&path).map_err(PrepareError::io(&path, "create"))?;
             pig_files::sweep(&path);
         }
         pig_files::sweep(root);

@@ -93,7 +93,7 @@ impl Key {
                 problem: "the file already exists and may be a key",
                 expected: "the path of a new file; use `--key` for an existing key",
             },
-            _ => PrepareError::io(path, "make")(error),
+            _ => PrepareError::io(path, "create")(error),
         })?;
         let text = format!("{}\n", hex(&key));
         file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(PrepareError::io(path, "write"))?;

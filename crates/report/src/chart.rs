@@ -126,14 +126,17 @@ fn draw_series(plot: &mut Plot, points: &[(f64, f64)], classes: &str) -> usize {
         drawn += stretch.len();
         let Some((&first, rest)) = stretch.split_first() else { continue };
         let (x, y) = plot.at(first.0, first.1);
-        // A single point is drawn as a line of length zero, which its round cap makes visible as a dot.
-        let mut path = if rest.is_empty() { format!("M{x:.1} {y:.1}h0") } else { format!("M{x:.1} {y:.1}L") };
+        // A single point, such as the only validation of a short training, is drawn as a line of length zero. Its round cap makes a dot of it, and
+        // the class makes the dot wide enough to be seen.
+        let is_single = rest.is_empty();
+        let mut path = if is_single { format!("M{x:.1} {y:.1}h0") } else { format!("M{x:.1} {y:.1}L") };
+        let dot = if is_single { " dot" } else { "" };
         for &(x, y) in rest {
             let (x, y) = plot.at(x, y);
             // Writing to a String cannot fail.
             let _ = write!(path, "{x:.1} {y:.1} ");
         }
-        plot.add(format_args!("<path class=\"{classes}\" d=\"{}\"/>", path.trim_end()));
+        plot.add(format_args!("<path class=\"{classes}{dot}\" d=\"{}\"/>", path.trim_end()));
     }
     drawn
 }
@@ -241,6 +244,13 @@ mod tests {
         let svg = curves_svg(&[chart(Scale::Linear, vec![Series::new("a", points)])]);
         // One swatch in the legend and two stretches.
         assert_eq!(svg.matches("class=\"line s0\"").count(), 3);
+    }
+
+    #[test]
+    fn a_single_point_is_a_wide_dot() {
+        let svg = |points| curves_svg(&[chart(Scale::Linear, vec![Series::new("a", points)])]);
+        assert_eq!(svg(vec![(1.0, 2.0)]).matches("class=\"line s0 dot\"").count(), 1);
+        assert!(!svg(vec![(1.0, 2.0), (2.0, 3.0)]).contains("s0 dot"));
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub const STYLE: &str = "\
 .pig-chart .title{font-size:14px;font-weight:600;fill:#1f2328}\
 .pig-chart .ground{fill:#ffffff}.pig-chart .grid{stroke:#e6e8eb}.pig-chart .axis{stroke:#8c959f}\
 .pig-chart .line{fill:none;stroke-width:1.8;stroke-linejoin:round;stroke-linecap:round}\
-.pig-chart .faint{stroke-width:1;opacity:.32}.pig-chart .area{stroke:none;opacity:.22}\
+.pig-chart .faint{stroke-width:1;opacity:.32}.pig-chart .dot{stroke-width:6}.pig-chart .area{stroke:none;opacity:.22}\
 .pig-chart .s0{stroke:#0b62c4}.pig-chart .s1{stroke:#c4500b}.pig-chart .s2{stroke:#0f7b5f}\
 .pig-chart .s3{stroke:#8a3ffc}.pig-chart .s4{stroke:#946200}.pig-chart .s5{stroke:#be2470}\
 .pig-chart .f0{fill:#0b62c4}.pig-chart .f1{fill:#c4500b}.pig-chart .f2{fill:#0f7b5f}\

@@ -273,7 +273,14 @@ fn subjects(request: &PredictRequest, model: &SegmentModel, observer: &dyn Obser
         Err(reason) if request.truth.are_given() => return Err(reason.into()),
         Err(reason) => {
             let found = pictures(data, Kind::Images)?;
-            note(observer, format!("no true masks: {reason}"));
+            // Pictures alone are what most predictions are for, and no fault.
+            note(
+                observer,
+                match reason {
+                    DataError::EmptyDataset { .. } => "no true masks: overlays show predictions alone".to_owned(),
+                    other => format!("no true masks: {other}"),
+                },
+            );
             if let Some(words) = left_out(data, Kind::Images)? {
                 note(observer, words);
             }

@@ -240,7 +240,10 @@ fn masks_are_written_on_the_files_grid_with_overlays() {
     // A folder of images without masks is sufficient.
     let images =
         PredictRequest { data: request.data.join("images"), out: folder.path().join("alone"), ..request.clone() };
-    assert_eq!(predict(&images, &device(), &Silent).unwrap().pictures, 12);
+    let alone = Notes::default();
+    assert_eq!(predict(&images, &device(), &alone).unwrap().pictures, 12);
+    let alone = alone.0.into_inner().unwrap();
+    assert!(alone.iter().any(|note| note == "no true masks: overlays show predictions alone"), "{alone:?}");
     let again = predict(&images, &device(), &Silent).unwrap_err().to_string();
     assert!(
         again.contains("never overwritten") && again.contains("another --out") && !again.contains("--resume"),

@@ -167,7 +167,7 @@ pub fn check_split(config: &Config, splits: &Splits, observer: &dyn Observer) ->
         return Ok(());
     };
     if let Some(words) = run.provenance().ok().and_then(|from| further_words(&from)) {
-        let unknown = "whether these show validating or testing patients is not known";
+        let unknown = "Whether these show validating or testing patients is not known";
         warn(observer, format!("train.init = {}: {words} {unknown}", init.display()));
     }
     let known = run.splits()?;

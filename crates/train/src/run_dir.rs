@@ -250,9 +250,19 @@ impl RunDir {
         &self.path
     }
 
-    /// The resolved configuration.
+    /// The resolved configuration of a generator's training.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is that of a segmenter's training.
     pub fn config(&self) -> Result<Config> {
-        Ok(Layers::load_of_run(&self.path.join(CONFIG))?)
+        Layers::load_of_run(&self.path.join(CONFIG)).map_err(|error| match self.config_as::<toml::Table>() {
+            Ok(table) if table.contains_key("segment") => Error::BadFile {
+                path: self.path.clone(),
+                problem: "this is the run of a segmenter".to_owned(),
+                advice: "expected that of a generator; give the --out of a pig train",
+            },
+            Ok(_) | Err(_) => error.into(),
+        })
     }
 
     /// The resolved configuration of a run of another kind, such as a segmenter's training.
@@ -391,6 +401,21 @@ mod tests {
             std::fs::write(folder.path().join(DATA_PATH), format!("/data/a b{end}")).unwrap();
             assert_eq!(recorded_data(folder.path()).unwrap(), Path::new("/data/a b"));
         }
+    }
+
+    #[test]
+    fn the_run_of_a_segmenter_is_no_generator() {
+        let folder = tempfile::tempdir().unwrap();
+        for file in [PREPARATION, SPLITS] {
+            std::fs::write(folder.path().join(file), "{}").unwrap();
+        }
+        let said = |text: &str| {
+            std::fs::write(folder.path().join(CONFIG), text).unwrap();
+            RunDir::open(folder.path()).unwrap().config().unwrap_err().to_string()
+        };
+        let segmenter = said("[data]\nsize = 32\n[segment]\nthreshold = 0.5\n");
+        assert!(segmenter.contains("this is the run of a segmenter; expected that of a generator"), "{segmenter}");
+        assert!(said("[segments]\n").contains("unknown field `segments`"));
     }
 
     #[test]

@@ -17,6 +17,16 @@ const MOST_PAIRS: usize = 100_000_000;
 /// The largest number of generated pairs for each real one.
 const MOST_SHARE: f64 = 1_000.0;
 
+/// The error with the arm's name before its key, since a file may have many arms.
+fn of_arm(error: Error, arm: &ArmConfig) -> Error {
+    let named = |key: String| format!("crossval.arms {:?}: {key}", arm.name);
+    match error {
+        Error::Setting { key, found, expected } => Error::Setting { key: named(key), found, expected },
+        Error::Foreign { key, method, to } => Error::Foreign { key: named(key), method, to },
+        other => other,
+    }
+}
+
 impl CrossvalFile {
     /// Checks ranges and names.
     pub fn check(&self) -> Result<()> {
@@ -94,7 +104,7 @@ impl CrossvalFile {
         if config.data.channels == Channels::Auto {
             config.data.channels = self.data.channels;
         }
-        config.check()?;
+        config.check().map_err(|error| of_arm(error, arm))?;
         self.check_generator(arm, &config)?;
         Ok(config)
     }
@@ -230,6 +240,12 @@ mod tests {
         let file = parse(&arm("name = \"a\"\nset = [\"method=ddim\"]"));
         let message = file.generator(&file.crossval.arms[0], Path::new(".")).unwrap_err().to_string();
         assert!(message.contains("makes or takes masks"), "{message}");
+        // A value that cannot be used, and a key of another method.
+        for set in ["train.batch_size=0", "method=seg-guided\", \"sample.second_pass=true"] {
+            let file = parse(&arm(&format!("name = \"a\"\nset = [\"{set}\"]")));
+            let message = file.generator(&file.crossval.arms[0], Path::new(".")).unwrap_err().to_string();
+            assert!(message.starts_with("crossval.arms \"a\": "), "{message}");
+        }
         let file = parse(&arm("name = \"a\"\nset = [\"data.size=32\"]"));
         let message = file.generator(&file.crossval.arms[0], Path::new(".")).unwrap_err().to_string();
         for part in ["data.size = [32, 32], expected [64, 64]", "crossval.arms \"a\"", "leave it out"] {

@@ -17,7 +17,7 @@ pub const AGREEMENT: &str = "Pair agreement: Dice % of segmenters that were trai
 
 /// Definition of the second table.
 pub const PAPER: &str = "As the paper prints it: per slice, without slices in which both masks are empty, as mean and standard deviation over folds. Which slices \
-     count hangs on what a segmenter predicts, so columns of this table are not compared.";
+     count depends on what a segmenter predicts, so columns of this table are not compared.";
 
 /// Mean and standard deviation over folds of a share, in per cent; a dash if there is no value.
 pub fn percent(summary: Option<&FoldSummary>) -> String {

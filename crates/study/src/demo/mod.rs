@@ -18,7 +18,7 @@ use pig_train::{
     config::Layers,
     generation::{Request, generate},
     loaded::LoadedRun,
-    observer::{Observer, Outcome, note},
+    observer::{Observer, Outcome, note, warn},
     run_dir::RunDir,
     training::{resume, train},
     unlabelled::Folders,
@@ -31,6 +31,10 @@ use std::{
 
 /// The settings of the demo, which override the defaults.
 const DEMO: &str = include_str!("../../../../configs/demo.toml");
+
+/// A network that is trained for fewer steps makes noise: after 688 and 1,377 steps most pictures showed a breast (docs/PERFORMANCE.md). A rule of
+/// thumb below that.
+const LEAST_STEPS: usize = 200;
 
 /// The arguments of `pig demo`.
 #[derive(Clone, Debug)]
@@ -150,7 +154,20 @@ fn paced(
             config.train.batch_size
         ),
     );
+    if let Some(words) = shortage(&config) {
+        warn(observer, words);
+    }
     Ok((config, Some(pace)))
+}
+
+/// What to say if a network is trained for too few steps.
+fn shortage(config: &Config) -> Option<String> {
+    config.trained_roles().any(|role| config.steps(role) < LEAST_STEPS).then(|| {
+        format!(
+            "after fewer than {LEAST_STEPS} steps of a network the pairs are noise, and their verdict says nothing; give more --minutes for pairs; \
+             the phantoms do not depend on it"
+        )
+    })
 }
 
 /// Whether settings say how long the networks are trained.
@@ -227,4 +244,18 @@ fn continue_run(
         return Err(Error::RunExists { path: run.to_owned() });
     }
     resume(run, None, device, observer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_demo_of_too_few_steps_says_so() {
+        let mut config = Config::default();
+        (config.train.steps, config.train.model_x_steps) = (LEAST_STEPS, Some(LEAST_STEPS));
+        assert_eq!(shortage(&config), None);
+        config.train.model_x_steps = Some(LEAST_STEPS - 1);
+        assert!(shortage(&config).is_some_and(|words| words.contains("give more --minutes")));
+    }
 }

@@ -147,7 +147,7 @@ pub(crate) fn too_few_images(images: usize, size: usize) -> Option<String> {
     let (images, needed) = (images as f64, needed_images(size));
     (images < ENOUGH_IMAGES * needed).then(|| {
         format!(
-            "the image network is shown {images:.0} images, and pictures of {size} x {size} that one looks at twice need about {needed:.0}"
+            "the image network is shown {images:.0} images, and usable pictures of {size} x {size} need about {needed:.0}"
         )
     })
 }
