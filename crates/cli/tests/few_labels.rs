@@ -105,7 +105,11 @@ fn a_draw_is_split_trained_and_compared() {
 
     let stopped = script(&folder, RUN, &["--minutes", "0"]);
     assert_eq!(stopped.status.code(), Some(130), "{}", stderr(&stopped));
-    assert!(stdout(&stopped).contains("stopped with 0 of 12 tasks done"), "{}", stdout(&stopped));
+    assert!(stdout(&stopped).contains("stopped with 0 of 10 results"), "{}", stdout(&stopped));
+    let real = script(&folder, RUN, &["--arms", "real"]);
+    assert_eq!(real.status.code(), Some(130), "{}", stderr(&real));
+    let said = stdout(&real);
+    assert!(said.contains("stopped with 2 of 10 results") && !said.contains("begins generator-0"), "{said}");
     success(script(&folder, RUN, &[]));
 
     let splits: serde_json::Value = serde_json::from_str(&read("results/draw-0/splits.json")).unwrap();
