@@ -37,6 +37,12 @@ def read(path):
     return arms
 
 
+def signed(value):
+    """Two digits with a sign; what rounds to zero is positive."""
+    text = f"{value:+.2f}"
+    return "+0.00" if text == "-0.00" else text
+
+
 def whole_folds(arms):
     """The arms without folds in which a seed is missing; the table leaves them out, too."""
     seeds = {row["seed"] for rows in arms.values() for row in rows}
@@ -285,7 +291,8 @@ class Contrast:
         if not self.is_there:
             return ""
         low, high = self.interval
-        return f"{100 * self.difference:+.2f} [{100 * low:+.2f}, {100 * high:+.2f}]"
+        difference, low, high = (signed(100 * value) for value in (self.difference, low, high))
+        return f"{difference} [{low}, {high}]"
 
 
 def holm(values):

@@ -350,11 +350,11 @@ impl PairWriter {
             Err(DataError::Unreadable { .. }) => return Ok(()),
             other => other?,
         };
-        let expected = [
-            (keyword::SYNTHETIC, "yes"),
-            (keyword::MODEL_HASH, &self.stamp.model_hash),
-            (keyword::SETTINGS_HASH, &self.stamp.settings_hash),
-        ];
+        if text.get(keyword::SYNTHETIC).is_none_or(|value| value != "yes") {
+            return Err(DataError::NotGenerated { path: path.to_path_buf() });
+        }
+        let expected =
+            [(keyword::MODEL_HASH, &self.stamp.model_hash), (keyword::SETTINGS_HASH, &self.stamp.settings_hash)];
         for (what, expected) in expected {
             let found = text.get(what).map_or("nothing", String::as_str);
             if found != expected {

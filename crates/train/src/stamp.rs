@@ -31,6 +31,9 @@ pub(crate) fn stamp(
             if !sample.autoguidance.is_on() {
                 settings.remove("autoguidance");
             }
+            if !sample.second_pass {
+                settings.remove("second_pass");
+            }
             if sample.guidance_interval.is_none() {
                 settings.remove("guidance_interval");
             }

@@ -118,7 +118,6 @@ pub struct SampleConfig {
     pub autoguidance: Autoguidance,
     /// Make each image a second time, from the same noise, for the finished mask of its pair: from the first step on, the network sees the mask
     /// that the pair is written with, and not an estimate of it. For `pig`, and for `joint` with independent noise levels.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub second_pass: bool,
     /// Smooth and threshold x_0-hat at every step before model_y sees it, as the released code does.
     pub guide_threshold: bool,
