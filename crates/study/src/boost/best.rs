@@ -117,9 +117,12 @@ pub(super) fn set_aside(out: &Path, observer: &dyn Observer) -> Result<()> {
         if is_free(&folder) {
             continue;
         }
-        let Some(other) = (1_usize..).map(|number| out.join(format!("{name}-{number}"))).find(is_free) else {
-            continue;
-        };
+        let mut number = 1_usize;
+        let mut other = out.join(format!("{name}-{number}"));
+        while !is_free(&other) {
+            number += 1;
+            other = out.join(format!("{name}-{number}"));
+        }
         std::fs::rename(&folder, &other).map_err(Error::io(&folder, "rename"))?;
         warn(observer, format!("{}: does not belong to this answer, and is now {}", folder.display(), other.display()));
     }

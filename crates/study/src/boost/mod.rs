@@ -182,15 +182,14 @@ fn conclude(
     let advice = Advice::of(&results);
     let label = |variant: &crate::crossval::Variant| variant.label(&crossval.file);
     let advised = variants(&crossval.file).into_iter().find(|variant| advice.arm() == Some(label(variant).as_str()));
-    let best = match advised {
-        Some(variant) => Some(write_best(crossval, variant, [&request.data, &request.out], observer)?),
-        None => {
-            // Only an answer that advised pairs wrote such folders; others are the user's own.
-            if advised_before(&request.out) {
-                best::set_aside(&request.out, observer)?;
-            }
-            None
+    let best = if let Some(variant) = advised {
+        Some(write_best(crossval, variant, [&request.data, &request.out], observer)?)
+    } else {
+        // Only an answer that advised pairs wrote such folders; others are the user's own.
+        if advised_before(&request.out) {
+            best::set_aside(&request.out, observer)?;
         }
+        None
     };
     let (taken, page) = (page::taken(crossval, plan.folds)?, request.out.join(PAGE));
     let material = Material { plan, crossval, results: &results, advice: &advice, best: best.as_ref(), taken: &taken };
