@@ -212,9 +212,7 @@ impl GivenSet {
                 if sampler.is_stopped() {
                     return Ok(pairs);
                 }
-                let coding = other.config.data.coding();
-                let finished = |mask: &Vec<f32>| coding.channels(&other.config.clean_mask(mask).mask);
-                let masks: Vec<Vec<f32>> = pairs.masks.iter().map(finished).collect();
+                let masks: Vec<Vec<f32>> = pairs.masks.iter().map(|mask| other.config.finished_mask(mask)).collect();
                 let borrowed: Vec<&[f32]> = masks.iter().map(Vec::as_slice).collect();
                 sampler.sample(Given::Masks(&borrowed), ids, watch)
             }

@@ -164,9 +164,7 @@ impl<'a> Sampler<'a> {
         if chains.is_stopped() {
             return Some(pairs);
         }
-        let coding = config.data.coding();
-        let finished: Vec<Vec<f32>> =
-            pairs.masks.iter().map(|mask| coding.channels(&config.clean_mask(mask).mask)).collect();
+        let finished: Vec<Vec<f32>> = pairs.masks.iter().map(|mask| config.finished_mask(mask)).collect();
         let given: Vec<&[f32]> = finished.iter().map(Vec::as_slice).collect();
         let images = self.networks.images_for(chains, &given, ids, watch)?.images;
         Some(Samples { masks: pairs.masks, images })

@@ -117,12 +117,12 @@ pub(super) fn set_aside(out: &Path, observer: &dyn Observer) -> Result<()> {
         if is_free(&folder) {
             continue;
         }
-        let mut number = 1_usize;
-        let mut other = out.join(format!("{name}-{number}"));
-        while !is_free(&other) {
+        let numbered = |number: usize| out.join(format!("{name}-{number}"));
+        let mut number = 1;
+        while !is_free(&numbered(number)) {
             number += 1;
-            other = out.join(format!("{name}-{number}"));
         }
+        let other = numbered(number);
         std::fs::rename(&folder, &other).map_err(Error::io(&folder, "rename"))?;
         warn(observer, format!("{}: does not belong to this answer, and is now {}", folder.display(), other.display()));
     }

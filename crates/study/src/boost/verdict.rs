@@ -1,7 +1,9 @@
 //! The answer of a boost: train with pairs, or without.
 
-use crate::crossval::results::{ArmResult, ClassResults, Results};
-use pig_metrics::fixed::signed;
+use crate::crossval::{
+    results::{ArmResult, ClassResults, Results},
+    text::in_points,
+};
 use serde::Serialize;
 
 /// Whether to train with generated pairs.
@@ -108,8 +110,8 @@ fn guard(arm: &ArmResult) -> String {
     let Some(found) = &arm.false_findings_against_real else {
         return " Whether more is found in pictures without a lesion was not measured, since too few patients have some.".to_owned();
     };
-    let (d, [ours, theirs]) = (found.difference, found.means.map(|mean| 100.0 * mean));
-    let [mean, low, high] = [d.mean, d.low, d.high].map(|share| signed(100.0 * share, 1));
+    let [ours, theirs] = found.means.map(|mean| 100.0 * mean);
+    let [mean, low, high] = in_points(found, 1);
     format!(
         " Something is found in {ours:.1} % of the pictures without a lesion, in {theirs:.1} % without generated pairs: {mean} points [{low}, {high}]."
     )
@@ -120,8 +122,7 @@ fn guard(arm: &ArmResult) -> String {
 fn worse_classes(arm: &ArmResult, results: &Results) -> String {
     let of_class = |class: &ClassResults| {
         let own = class.results.arms.iter().find(|own| own.arm == arm.arm).filter(|own| is_worse(own))?;
-        let d = own.against_real.as_ref()?.difference;
-        let [mean, low, high] = [d.mean, d.low, d.high].map(|share| signed(100.0 * share, 1));
+        let [mean, low, high] = in_points(own.against_real.as_ref()?, 1);
         Some(format!("{} {mean} points [{low}, {high}]", class.class))
     };
     let worse: Vec<String> = results.classes.iter().filter_map(of_class).collect();
@@ -131,9 +132,9 @@ fn worse_classes(arm: &ArmResult, results: &Results) -> String {
 /// The comparison of a training set with real pairs.
 fn words(arm: &ArmResult, results: &Results) -> String {
     let Some(found) = &arm.against_real else { return String::new() };
-    let (d, [ours, theirs]) = (found.difference, found.means.map(|mean| 100.0 * mean));
+    let [ours, theirs] = found.means.map(|mean| 100.0 * mean);
     let dice = if results.classes.is_empty() { "Dice" } else { "mean Dice over the classes" };
-    let [mean, low, high] = [d.mean, d.low, d.high].map(|share| signed(100.0 * share, 1));
+    let [mean, low, high] = in_points(found, 1);
     format!(
         "{}: {dice} {ours:.1} % with {:.0} generated pairs beside the real ones, {theirs:.1} % without: {mean} points [{low}, {high}].",
         arm.arm, arm.added

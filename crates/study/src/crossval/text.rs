@@ -34,10 +34,15 @@ fn pixels(summary: Option<&FoldSummary>) -> String {
 
 /// A difference in per cent points with its interval; empty if there is no value.
 pub fn points(found: Option<&Contrast>) -> String {
-    found.map_or(String::new(), |Contrast { difference: d, .. }| {
-        let [mean, low, high] = [d.mean, d.low, d.high].map(|share| signed(100.0 * share, 2));
+    found.map_or(String::new(), |found| {
+        let [mean, low, high] = in_points(found, 2);
         format!("{mean} [{low}, {high}]")
     })
+}
+
+/// A difference and the ends of its interval, in per cent points with so many decimals.
+pub fn in_points(Contrast { difference: d, .. }: &Contrast, decimals: usize) -> [String; 3] {
+    [d.mean, d.low, d.high].map(|share| signed(100.0 * share, decimals))
 }
 
 /// A difference in per cent points with its interval, p, p by Holm's method and the detectable difference; empty if there is no value.

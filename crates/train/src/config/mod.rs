@@ -187,6 +187,11 @@ impl Config {
         clean_labels(x_0, data.slice_size(), data.coding(), &thresholds, sample.min_component_area)
     }
 
+    /// The finished mask of a sample as channels of -1 and 1, the form in which a network is given a mask.
+    pub(crate) fn finished_mask(&self, x_0: &[f32]) -> Vec<f32> {
+        self.data.coding().channels(&self.clean_mask(x_0).mask)
+    }
+
     /// The resolved configuration as TOML.
     pub fn to_toml(&self) -> String {
         // Every field is a plain value, so this cannot fail.
