@@ -28,10 +28,10 @@ pub use plan::{Findings, Plan, Request};
 pub use speed::{GeneratorSpeed, SegmenterSpeed, Speeds};
 pub use verdict::Advice;
 
-use crate::crossval::{Crossval, Selection, results::Results, variants};
+use crate::crossval::{Crossval, Selection, check_outside, results::Results, variants};
 use burn::tensor::Device;
 use page::Material;
-use pig_data::{DataConfig, Dataset, Layout};
+use pig_data::DataConfig;
 use pig_train::{
     Error, Result,
     config::Layers,
@@ -75,7 +75,7 @@ pub struct Summary {
 /// When the folder's plan has other hours or another size than those asked for, or does something else than the given plan; when edited files
 /// are wrong or do not fit the data; when the folder lies among the pictures of the data; and those of [`Plan::new`].
 pub fn planned(request: &Request, device: &Device, observer: &dyn Observer) -> Result<Plan> {
-    check_outside(request)?;
+    check_outside(&request.data, &DataConfig::default(), &request.out)?;
     let own = request.out.join(PLAN);
     if own.exists() {
         let plan = Plan::read(&own)?;
@@ -107,30 +107,6 @@ pub fn planned(request: &Request, device: &Device, observer: &dyn Observer) -> R
         Some(folder) => Plan::read(folder)?.with_own_forecast(folder, request, device, observer),
         None => Plan::new(request, device, observer),
     }
-}
-
-/// Refuses a folder within the data where pictures are looked for in all subfolders: the generated pairs in it would be read as data, which no
-/// piece after them could use.
-fn check_outside(request: &Request) -> Result<()> {
-    let real = |path: &Path| -> Option<PathBuf> {
-        let path = std::path::absolute(path).ok()?;
-        path.ancestors().find_map(|folder| folder.canonicalize().ok())
-    };
-    let is_inside =
-        real(&request.out).zip(request.data.canonicalize().ok()).is_some_and(|(out, data)| out.starts_with(data));
-    // Data that cannot be read are told where they are used.
-    let layout = || Dataset::discover(&request.data, &DataConfig::default()).ok().map(|found| found.layout);
-    if is_inside && layout() == Some(Layout::Suffix) {
-        return Err(Error::Setting {
-            key: "--out".to_owned(),
-            found: request.out.display().to_string(),
-            expected: format!(
-                "a folder outside of {}, since images and masks are looked for in all its subfolders",
-                request.data.display()
-            ),
-        });
-    }
-    Ok(())
 }
 
 fn other_plan(path: &Path, problem: String) -> Error {
