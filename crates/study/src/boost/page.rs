@@ -139,6 +139,7 @@ impl Material<'_> {
                 100.0 * share
             )));
         }
+        blocks.extend(self.plan.without_lesion().map(|words| Block::Paragraph(format!("{words}."))));
         blocks.extend(self.ends(observer)?);
         blocks.append(&mut document.blocks);
         document.blocks = blocks;
