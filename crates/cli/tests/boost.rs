@@ -100,6 +100,12 @@ fn a_boost_that_is_killed_goes_on_to_the_same_table() {
         let [ours, theirs] = [&whole, &parted].map(|out| std::fs::read_to_string(out.join(file)).unwrap());
         assert_eq!(ours, theirs, "{file}");
     }
+    // Called again, it says that all is done, and leaves the page as it is.
+    let page = std::fs::read(parted.join("report.html")).unwrap();
+    let again = success(pig(&two));
+    assert!(stderr(&again).contains("all is done and nothing changed"), "{}", stderr(&again));
+    assert!(stdout(&again).contains("Do not use generated pairs. "), "{}", stdout(&again));
+    assert_eq!(std::fs::read(parted.join("report.html")).unwrap(), page);
     // Chosen pairs are trained on beside the real ones, which the script must know.
     assert_script(&whole.join("crossval"));
 

@@ -161,6 +161,12 @@ impl PreparedSet {
         Coding { classes: self.classes, overlap: self.overlap }
     }
 
+    /// Whether mask `index` has lesion as prepared, of whatever class. Reads no mask.
+    pub fn has_lesion(&self, index: usize) -> bool {
+        let Place { source, pair } = self.places[index][1];
+        self.sources[source].store.records()[pair].facts.lesion
+    }
+
     /// The pixels of each class of pair `index`, in order, each of shape (height, width).
     ///
     /// # Errors
@@ -252,6 +258,14 @@ impl PreparedSet {
         // It saves time alone: a folder that cannot be written, or a lost entry of another process, does no harm.
         let _ = pig_files::write_json(&memory, &known);
         Ok(found)
+    }
+
+    /// SHA-256 of the stored image and of the stored mask of each pair, in hexadecimal. They are stored before their values are mapped to
+    /// [-1, 1], so that the hashes of one pair do not hang on the others.
+    pub fn pictures_sha256(&self) -> Vec<[String; 2]> {
+        let record = |place: &Place| &self.sources[place.source].store.records()[place.pair];
+        let of = |[image, mask]: &[Place; 2]| [record(image).image.sha256.clone(), record(mask).mask.sha256.clone()];
+        self.places.iter().map(of).collect()
     }
 
     fn hash(&self) -> Result<String> {

@@ -124,12 +124,54 @@ fn pairs_that_have_changed_are_refused() {
             Err(Error::BadFile { path, problem, .. }) => {
                 assert!(path.ends_with(Path::new("fold-0").join(name)), "{path:?}");
                 assert!(problem.contains("but those of --data have"), "{problem}");
+                assert!(problem.ends_with(&format!("; {} has changed", image(changed).display())), "{problem}");
             }
             other => panic!("{other:?}"),
         }
         std::fs::write(image(changed), before).unwrap();
     }
     assert_eq!(crossval.run(&seed(1), &device(), &Silent).unwrap(), Outcome::Finished);
+    // Also if nothing is left to do: a mask of a patient that trains, and one of a patient that tests.
+    let mask = |id: &str| folder.path().join("data/masks").join(format!("{id}.png"));
+    for changed in [&fold.training[0], &fold.test[0]] {
+        let before = std::fs::read(mask(changed)).unwrap();
+        std::fs::copy(mask(&fold.validation[0]), mask(changed)).unwrap();
+        let message = crossval.run(&seed(1), &device(), &Silent).unwrap_err().to_string();
+        assert!(message.contains(&format!("; {} has changed", mask(changed).display())), "{message}");
+        std::fs::write(mask(changed), before).unwrap();
+    }
+    assert_eq!(crossval.run(&seed(1), &device(), &Silent).unwrap(), Outcome::Finished);
+    // Pieces of earlier versions have one hash for all pictures, or none.
+    let kept = folder.path().join("out/fold-0/test.sha256");
+    let all = std::fs::read_to_string(&kept).unwrap();
+    std::fs::write(&kept, format!("{}\n", all.lines().next().unwrap())).unwrap();
+    assert_eq!(crossval.run(&seed(1), &device(), &Silent).unwrap(), Outcome::Finished);
+    std::fs::copy(image(&fold.validation[0]), image(&fold.test[0])).unwrap();
+    let message = crossval.run(&seed(1), &device(), &Silent).unwrap_err().to_string();
+    assert!(message.contains("test.sha256") && !message.contains("has changed"), "{message}");
+    std::fs::remove_file(&kept).unwrap();
+    assert_eq!(crossval.run(&seed(1), &device(), &Silent).unwrap(), Outcome::Finished);
+    assert!(!kept.exists(), "what was not kept is not known afterwards");
+}
+
+/// Where pictures are looked for in all subfolders, generated pairs among them would be read as data.
+#[test]
+fn a_cross_validation_among_the_pictures_is_refused() {
+    let folder = folder();
+    let file = prepared(folder.path());
+    let tree = folder.path().join("tree");
+    std::fs::create_dir(&tree).unwrap();
+    for index in 0..12 {
+        for (part, end) in [("images", ""), ("masks", "_mask")] {
+            let from = folder.path().join("data").join(part).join(format!("a{index:02}.png"));
+            std::fs::copy(from, tree.join(format!("a{index:02}{end}.png"))).unwrap();
+        }
+    }
+    let opened = |out: &Path| Crossval::new(file.clone(), folder.path().to_owned(), &tree, out, &Silent);
+    let message = opened(&tree.join("out")).unwrap_err().to_string();
+    assert!(message.contains("--out = ") && message.contains("a folder outside of "), "{message}");
+    assert!(!tree.join("out").exists(), "nothing is begun");
+    opened(&folder.path().join("tree-out")).unwrap();
 }
 
 #[test]

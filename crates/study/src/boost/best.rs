@@ -1,5 +1,6 @@
 //! The training folder that a boost advises: the generated pairs alone, and joined with the real ones.
 
+use super::aside::set_aside;
 use crate::{
     crossval::{
         Crossval, Piece, PieceKind, Variant,
@@ -26,6 +27,10 @@ const PAIRS: &str = "pairs";
 
 /// The folder of real and generated pairs.
 const BEST: &str = "best";
+
+/// The folders of an answer that advises pairs. `best/` is made of `pairs/`, so it is set aside first: a folder of pairs that is right never
+/// stands beside one that is not made of it.
+pub(super) const FOLDERS: [&str; 2] = [BEST, PAIRS];
 
 /// The fold whose generator made the pairs.
 const FOLD: usize = 0;
@@ -61,7 +66,7 @@ pub fn write_best(
     let (pairs, best) = (out.join(PAIRS), out.join(BEST));
     let found = Dataset::discover(&from, &plain())?;
     if !holds(&pairs, &found, &ids) {
-        set_aside(out, observer)?;
+        set_aside(out, &FOLDERS, observer)?;
         let by_id: BTreeMap<&str, _> = scored.iter().map(|pair| (pair.id.as_str(), pair)).collect();
         pig_files::create_folder(&pairs, |folder| write_pairs(&found, &ids, Some(&by_id), folder))?;
     }
@@ -102,31 +107,6 @@ fn command(crossval: &Crossval, variant: Variant, data: &Path, pairs: &Path) -> 
     let [config, data, pairs, splits] =
         [config.as_path(), data, pairs, splits.as_path()].map(|path| quoted(&path.display().to_string()));
     format!("pig segment train --config {config} --data {data} --add {pairs} --splits {splits} --out SEGMENTER")
-}
-
-/// Gives the folders of generated pairs, and of real and generated ones, another name if they are there, so that nobody takes them for those
-/// of this answer. Nothing is removed, since they may be in use.
-///
-/// # Errors
-/// When a folder cannot be renamed.
-pub(super) fn set_aside(out: &Path, observer: &dyn Observer) -> Result<()> {
-    // `best/` is made of `pairs/`, so it goes first: a folder of pairs that is right never stands beside one that is not made of it.
-    for name in [BEST, PAIRS] {
-        let folder = out.join(name);
-        let is_free = |path: &PathBuf| path.symlink_metadata().is_err();
-        if is_free(&folder) {
-            continue;
-        }
-        let numbered = |number: usize| out.join(format!("{name}-{number}"));
-        let mut number = 1;
-        while !is_free(&numbered(number)) {
-            number += 1;
-        }
-        let other = numbered(number);
-        std::fs::rename(&folder, &other).map_err(Error::io(&folder, "rename"))?;
-        warn(observer, format!("{}: does not belong to this answer, and is now {}", folder.display(), other.display()));
-    }
-    Ok(())
 }
 
 /// How a folder of generated pairs is read, which names no patients.

@@ -56,6 +56,8 @@ pub(super) struct Forecast {
     pub(super) seconds: [f64; 4],
     /// Patients or groups of the first fold: training, validating and testing.
     pub(super) patients: [usize; 3],
+    /// Patients or groups that test in all of the folds, and how many of them have no picture with a lesion.
+    pub(super) tested: [usize; 2],
     /// Real training pairs of the first fold.
     pub(super) training_pairs: usize,
     /// The difference in Dice that is found with a power of 80 %; none if there is no interval.
@@ -63,19 +65,22 @@ pub(super) struct Forecast {
 }
 
 impl Forecast {
-    /// The forecast of a cross-validation that computes these folds, with a generator for each of its arms.
+    /// The forecast of a cross-validation that computes these folds, with a generator for each of its arms. `tested` counts the
+    /// patients that test, as [`Forecast::tested`] does.
     ///
     /// # Errors
     /// When the noise levels of a generator's sampling are not possible.
     pub(super) fn of(
         file: &CrossvalFile,
         folds: &[Splits],
+        tested: [usize; 2],
         segmenter: &SegmenterSpeed,
         generators: &[Generator],
     ) -> Result<Self> {
         let first = folds.first();
         let count = |of: fn(&Splits) -> usize| first.map_or(0, of);
-        let tested = folds.iter().map(|fold| fold.test_groups).sum();
+        // The others have no Dice.
+        let with_lesion = tested[0].saturating_sub(tested[1]);
         let alike = variants(file).into_iter().filter(|variant| variant.has_real_pairs()).count();
         Ok(Self {
             seconds: seconds(file, folds, segmenter, generators)?,
@@ -84,8 +89,9 @@ impl Forecast {
                 count(|fold| fold.validation_groups),
                 count(|fold| fold.test_groups),
             ],
+            tested,
             training_pairs: count(|fold| fold.training.len()),
-            detectable: detectable(tested, [folds.len(), file.crossval.segmenter_seeds.len()], alike),
+            detectable: detectable(with_lesion, [folds.len(), file.crossval.segmenter_seeds.len()], alike),
         })
     }
 }
@@ -151,11 +157,11 @@ mod tests {
     }
 
     fn forecast(arm: &str, folds: usize) -> Forecast {
-        forecast_with(arm, folds, &[])
+        forecast_with(arm, folds, &[], 0)
     }
 
-    /// The forecast with some settings of the generator.
-    fn forecast_with(arm: &str, folds: usize, more: &[&str]) -> Forecast {
+    /// The forecast with some settings of the generator, and so many patients without a lesion.
+    fn forecast_with(arm: &str, folds: usize, more: &[&str], without: usize) -> Forecast {
         let text = format!(
             "[segment]\ntest_time_flips = \"both\"\n[segment.train]\nsteps = 100\nvalidate_every = 20\n[crossval]\nsegmenter_seeds = [0, 1, 2]\n\
              [[crossval.arms]]\nname = \"pig\"\n{arm}\n"
@@ -167,7 +173,8 @@ mod tests {
         let config = Layers { file: None, sets }.load().unwrap();
         let speed = GeneratorSpeed { sha256: String::new(), steps: vec![1.0, 2.0], forwards: vec![0.04, 0.06] };
         let segmenter = SegmenterSpeed { sha256: String::new(), step: 0.5, picture: 0.01 };
-        Forecast::of(&file, &vec![fold(); folds], &segmenter, &[Generator { config, speed }]).unwrap()
+        let tested = [3 * folds, without];
+        Forecast::of(&file, &vec![fold(); folds], tested, &segmenter, &[Generator { config, speed }]).unwrap()
     }
 
     fn close(found: [f64; 4], expected: [f64; 4]) {
@@ -189,7 +196,7 @@ mod tests {
         // Pairs of runs from elsewhere cost no training.
         close(forecast("add = [4]\nruns = \"{fold}\"", 1).seconds, [150.3, 2.0, 3.0 * 4.0 * 0.04, 150.3]);
         // With guidance, each of the five steps of a pair takes two passes of model_y.
-        let guided = forecast_with("add = [4]\ncurated = [4]", 1, &["sample.guidance_scale=2"]);
+        let guided = forecast_with("add = [4]\ncurated = [4]", 1, &["sample.guidance_scale=2"], 0);
         close(guided.seconds, [150.3, 100.0 + 8.0 * 5.0 * 0.16, 3.0 * 16.0 * 0.04, 300.6]);
     }
 
@@ -200,5 +207,14 @@ mod tests {
         assert!(of("add = [4, 5, 6]", 1) < of("add = [4]", 1));
         // Segmenters of generated pairs alone vary in another way.
         assert_eq!(of("add = [4]\nonly = [4, 5]", 1), of("add = [4]", 1));
+    }
+
+    /// Dice is measured on pictures with a lesion, so a patient without one tells nothing of it.
+    #[test]
+    fn patients_without_a_lesion_detect_nothing() {
+        let without = |count| forecast_with("add = [4]", 2, &[], count);
+        assert_eq!((without(2).tested, without(2).patients[2]), ([6, 2], 3));
+        assert!(without(2).detectable > without(0).detectable);
+        assert_eq!(without(5).detectable, None);
     }
 }

@@ -15,17 +15,17 @@ use crate::{
     recipe::{self, Recipe, recipe},
 };
 use burn::tensor::Device;
-use pig_data::{DataConfig, Dataset, Splits, classes::names, crossval_folds};
+use pig_data::{DataConfig, Dataset, PairEntry, Preparation, Splits, classes::names, crossval_folds};
 use pig_quality::curate::CurateConfig;
 use pig_segment::SegmentFile;
 use pig_train::{
     Error, Result,
     observer::{Observer, Quiet, note},
-    run_data::{RunData, discover_folds, with_channels},
+    run_data::{RunData, discover_folds, prepared, with_channels},
     run_dir::program,
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
@@ -77,6 +77,26 @@ pub(super) fn pairs_by_class(
     Ok(found)
 }
 
+/// How many patients or groups test in these folds, and how many of them have no picture with a lesion as prepared. What decides where a lesion is
+/// seen is the same in all folds, so the preparation of one of them does for all.
+///
+/// # Errors
+/// When a pair cannot be read.
+pub(super) fn tested(
+    dataset: &Dataset,
+    folds: &[Splits],
+    preparation: &Preparation,
+    observer: &dyn Observer,
+) -> Result<[usize; 2]> {
+    let ids: BTreeSet<&str> = folds.iter().flat_map(|fold| &fold.test).map(String::as_str).collect();
+    let is_tested = |pair: &PairEntry| ids.contains(pair.id.as_str());
+    let set = prepared(dataset, &is_tested, preparation, observer)?;
+    let all: BTreeSet<&String> = set.groups.iter().collect();
+    let with_lesion: BTreeSet<&String> =
+        (0..set.len()).filter(|&index| set.has_lesion(index)).map(|index| &set.groups[index]).collect();
+    Ok([all.len(), all.len() - with_lesion.len()])
+}
+
 impl Plan {
     /// Looks at the data, measures the machine, and decides. Writes nothing but prepared pairs to the cache.
     ///
@@ -103,13 +123,14 @@ impl Plan {
         }
         let folds = &measured.folds[..design.folds];
         let findings = Findings {
-            patients: measured.no_patients.clone(),
+            patients: no_patients(&measured.dataset),
             pictures: recipe.warning(),
             classes: pairs_by_class(&request.data, &measured.file.data, folds, &Quiet(observer))?,
             ..Findings::default()
         };
         let speed = GeneratorSpeed::of(&recipe.config, &recipe.networks, device);
-        Self::of(hours, &recipe, &measured, design, speed, findings)
+        let tested = tested(&measured.dataset, folds, &measured.preparation, &Quiet(observer))?;
+        Self::of(hours, &recipe, &measured, design, tested, speed, findings)
     }
 
     fn of(
@@ -117,6 +138,7 @@ impl Plan {
         recipe: &Recipe,
         measured: &Segmenter,
         design: Design,
+        tested: [usize; 2],
         speed: GeneratorSpeed,
         findings: Findings,
     ) -> Result<Self> {
@@ -128,7 +150,7 @@ impl Plan {
         let crossval = crossval_file(&measured.file, design, count);
         let speeds = Speeds { segmenter: measured.speed.clone(), generators: vec![speed.clone()] };
         let generator = Generator { config: recipe.config.clone(), speed };
-        let forecast = Forecast::of(&crossval, folds, &measured.speed, &[generator])?;
+        let forecast = Forecast::of(&crossval, folds, tested, &measured.speed, &[generator])?;
         let mut plan = Self {
             program: program(),
             hours,
@@ -158,9 +180,10 @@ fn generator(request: &Request, hours: f64, folds: usize, device: &Device, obser
 struct Segmenter {
     /// The preset, with the data's channels and classes.
     file: SegmentFile,
+    dataset: Dataset,
     folds: Vec<Splits>,
-    /// That the data name no patients, if so.
-    no_patients: Option<String>,
+    /// How files become numbers in the first fold.
+    preparation: Preparation,
     costs: Costs,
     speed: SegmenterSpeed,
 }
@@ -192,7 +215,7 @@ impl Segmenter {
             validation: speed.picture * split.validation.len() as f64,
             least: least_steps(training, file.segment.train.batch_size),
         };
-        Ok(Self { file, folds, no_patients: no_patients(&dataset), costs, speed })
+        Ok(Self { file, dataset, folds, preparation: real.preparation, costs, speed })
     }
 }
 

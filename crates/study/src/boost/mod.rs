@@ -9,7 +9,10 @@
 //! OUT/pairs/, OUT/best/                                   the advised pairs, alone and joined with real ones
 //! OUT/verdict.json, OUT/report.html                       the answer
 //! ```
+//!
+//! An answer that does not hold any more, since the plan was edited or a piece is done again, gets another name before that begins.
 
+mod aside;
 mod best;
 mod design;
 mod forecast;
@@ -28,13 +31,15 @@ pub use plan::{Findings, Plan, Request};
 pub use speed::{GeneratorSpeed, SegmenterSpeed, Speeds};
 pub use verdict::Advice;
 
-use crate::crossval::{Crossval, Selection, results::Results, variants};
+use crate::crossval::{Crossval, Selection, check_outside, variants};
 use burn::tensor::Device;
 use page::Material;
-use pig_data::{DataConfig, Dataset, Layout};
+use pig_data::DataConfig;
+use pig_files::Lock;
 use pig_train::{
     Error, Result,
     config::Layers,
+    locked::{check_held, locked},
     observer::{Observer, Outcome, note},
 };
 use serde::Serialize;
@@ -75,7 +80,7 @@ pub struct Summary {
 /// When the folder's plan has other hours or another size than those asked for, or does something else than the given plan; when edited files
 /// are wrong or do not fit the data; when the folder lies among the pictures of the data; and those of [`Plan::new`].
 pub fn planned(request: &Request, device: &Device, observer: &dyn Observer) -> Result<Plan> {
-    check_outside(request)?;
+    check_outside(&request.data, &DataConfig::default(), &request.out)?;
     let own = request.out.join(PLAN);
     if own.exists() {
         let plan = Plan::read(&own)?;
@@ -109,68 +114,84 @@ pub fn planned(request: &Request, device: &Device, observer: &dyn Observer) -> R
     }
 }
 
-/// Refuses a folder within the data where pictures are looked for in all subfolders: the generated pairs in it would be read as data, which no
-/// piece after them could use.
-fn check_outside(request: &Request) -> Result<()> {
-    let real = |path: &Path| -> Option<PathBuf> {
-        let path = std::path::absolute(path).ok()?;
-        path.ancestors().find_map(|folder| folder.canonicalize().ok())
-    };
-    let is_inside =
-        real(&request.out).zip(request.data.canonicalize().ok()).is_some_and(|(out, data)| out.starts_with(data));
-    // Data that cannot be read are told where they are used.
-    let layout = || Dataset::discover(&request.data, &DataConfig::default()).ok().map(|found| found.layout);
-    if is_inside && layout() == Some(Layout::Suffix) {
-        return Err(Error::Setting {
-            key: "--out".to_owned(),
-            found: request.out.display().to_string(),
-            expected: format!(
-                "a folder outside of {}, since images and masks are looked for in all its subfolders",
-                request.data.display()
-            ),
-        });
-    }
-    Ok(())
-}
-
 fn other_plan(path: &Path, problem: String) -> Error {
     Error::BadFile { path: path.to_owned(), problem, advice: "give what it was made for, or choose another --out" }
+}
+
+/// Locks a boost's folder for this process, and plans or finds the plan that is there. A folder without a plan is made when there is one to
+/// write.
+fn begin(request: &Request, device: &Device, observer: &dyn Observer) -> Result<(Lock, Plan)> {
+    let (out, folder) = (&request.out, request.out.join(PLAN));
+    let take = || locked(out, "is working on this boost", "wait until it ends, or choose another --out", observer);
+    let held = if folder.exists() { Some(take()?) } else { None };
+    let plan = planned(request, device, observer)?;
+    if let Some(held) = held {
+        return Ok((held, plan));
+    }
+    std::fs::create_dir_all(out).map_err(Error::io(out, "create"))?;
+    let held = take()?;
+    // Another process may have begun meanwhile, and been stopped.
+    let plan = if folder.exists() { planned(request, device, observer)? } else { plan };
+    Ok((held, plan))
 }
 
 /// Plans, or goes on with the plan of the folder, and does all that is not done. None if a stop was requested; the same call then goes on.
 ///
 /// # Errors
-/// When data or folders cannot be read or written, or do not fit the plan.
+/// When data or folders cannot be read or written, or do not fit the plan; when images or masks have changed since; and when another process
+/// works in the folder.
 pub fn boost(request: &Request, device: &Device, observer: &dyn Observer) -> Result<Option<Summary>> {
-    pig_files::check_creatable(&request.out.join(PLAN))?;
-    let plan = planned(request, device, observer)?;
-    let folder = request.out.join(PLAN);
-    if !folder.exists() {
+    let (out, folder) = (&request.out, request.out.join(PLAN));
+    pig_files::check_creatable(&folder)?;
+    let (held, plan) = begin(request, device, observer)?;
+    let is_new = !folder.exists();
+    if is_new {
         plan.write(&folder)?;
         note(observer, format!("{}: {plan}", folder.display()));
-    } else if Plan::read(&folder)? != plan {
-        // The plan was edited in its folder, so that its forecast is another one.
+    }
+    // A plan that was edited in its folder has another forecast.
+    let is_edited = !is_new && Plan::read(&folder)? != plan;
+    let layers = Layers { file: Some(folder.join("crossval.toml")), sets: Vec::new() };
+    let crossval = Crossval::open(&layers, &request.data, &out.join(CROSSVAL), observer)?;
+    let folds: Vec<Selection> =
+        (0..plan.folds).map(|fold| Selection { fold: Some(fold), ..Selection::default() }).collect();
+    let mut is_finished = true;
+    for fold in &folds {
+        is_finished &= crossval.is_finished(fold)?;
+    }
+    if is_edited || !is_finished {
+        set_answer_aside(out, observer)?;
+    }
+    if is_edited {
         plan.write_forecast(&folder)?;
         note(observer, format!("{}: {plan}", folder.display()));
     }
-    let layers = Layers { file: Some(folder.join("crossval.toml")), sets: Vec::new() };
-    let crossval = Crossval::open(&layers, &request.data, &request.out.join(CROSSVAL), observer)?;
-    for fold in 0..plan.folds {
-        let selection = Selection { fold: Some(fold), ..Selection::default() };
-        if crossval.run(&selection, device, observer)? == Outcome::Interrupted {
+    for fold in &folds {
+        if crossval.run(fold, device, observer)? == Outcome::Interrupted {
             return Ok(None);
         }
     }
+    check_held(&held, out)?;
     conclude(request, &plan, &crossval, device, observer).map(Some)
 }
 
-/// Whether the answer in a boost's folder advises pairs.
-fn advised_before(out: &Path) -> bool {
-    let text = pig_files::read_to_string(out.join(VERDICT)).unwrap_or_default();
-    serde_json::from_str::<serde_json::Value>(&text).is_ok_and(|answer| answer["advice"] == "with")
+/// The answer in a boost's folder, if there is one.
+fn earlier_answer(out: &Path) -> Option<Advice> {
+    let text = pig_files::read_to_string(out.join(VERDICT)).ok()?;
+    serde_json::from_str(&text).ok()
 }
 
-/// Gives the answer of a finished cross-validation, and writes all that follows from it.
+/// Gives an answer that does not hold any more another name, with its page and its folders.
+fn set_answer_aside(out: &Path, observer: &dyn Observer) -> Result<()> {
+    // Only an answer that advises pairs wrote such folders; others are the user's own.
+    let is_advised = earlier_answer(out).is_some_and(|answer| answer.arm().is_some());
+    let folders: &[&str] = if is_advised { &best::FOLDERS } else { &[] };
+    // The verdict goes last, since it says whose the folders are, also if this is killed in between.
+    let names: Vec<&str> = folders.iter().copied().chain([PAGE, VERDICT]).collect();
+    aside::set_aside(out, &names, observer)
+}
+
+/// Gives the answer of a finished cross-validation, and writes all that follows from it. What is there already is left as it is.
 fn conclude(
     request: &Request,
     plan: &Plan,
@@ -178,23 +199,25 @@ fn conclude(
     device: &Device,
     observer: &dyn Observer,
 ) -> Result<Summary> {
-    let results: Results = crossval.results()?;
-    let advice = Advice::of(&results);
+    let (out, results) = (request.out.as_path(), crossval.results()?);
+    let (advice, before) = (Advice::of(&results), earlier_answer(out));
+    if before.as_ref().is_some_and(|before| before.arm() != advice.arm()) {
+        set_answer_aside(out, observer)?;
+    }
     let label = |variant: &crate::crossval::Variant| variant.label(&crossval.file);
     let advised = variants(&crossval.file).into_iter().find(|variant| advice.arm() == Some(label(variant).as_str()));
-    let best = if let Some(variant) = advised {
-        Some(write_best(crossval, variant, [&request.data, &request.out], observer)?)
-    } else {
-        // Only an answer that advised pairs wrote such folders; others are the user's own.
-        if advised_before(&request.out) {
-            best::set_aside(&request.out, observer)?;
-        }
-        None
+    let best = match advised {
+        Some(variant) => Some(write_best(crossval, variant, [&request.data, out], observer)?),
+        None => None,
     };
-    let (taken, page) = (page::taken(crossval, plan.folds)?, request.out.join(PAGE));
+    let (taken, page) = (page::taken(crossval, plan.folds)?, out.join(PAGE));
     let material = Material { plan, crossval, results: &results, advice: &advice, best: best.as_ref(), taken: &taken };
-    material.write(&request.data, &page, device, observer)?;
-    // Written last: a folder with a verdict is finished.
-    pig_files::write_json(&request.out.join(VERDICT), &advice)?;
+    let is_written = material.write(&request.data, &page, device, observer)?;
+    if before.as_ref() != Some(&advice) {
+        // Written last: a folder with a verdict is finished.
+        pig_files::write_json(&out.join(VERDICT), &advice)?;
+    } else if !is_written {
+        note(observer, format!("{}: all is done and nothing changed; {PAGE} and {VERDICT} stay", out.display()));
+    }
     Ok(Summary { advice, best, forecast: plan.seconds, taken, page })
 }

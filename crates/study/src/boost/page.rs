@@ -114,11 +114,11 @@ pub(super) struct Material<'a> {
 }
 
 impl Material<'_> {
-    /// Writes the page.
+    /// Writes the page, unless it is there and only its time would change; says whether it was written.
     ///
     /// # Errors
     /// When results cannot be read, or the page cannot be written.
-    pub(super) fn write(&self, data: &Path, page: &Path, device: &Device, observer: &dyn Observer) -> Result<()> {
+    pub(super) fn write(&self, data: &Path, page: &Path, device: &Device, observer: &dyn Observer) -> Result<bool> {
         let asked = Request { path: self.crossval.out().to_owned(), data: Some(data.to_owned()), count: 0 };
         let mut document = report::report(&asked, device, observer)?.document;
         let mut blocks = vec![match self.advice {
@@ -139,6 +139,7 @@ impl Material<'_> {
                 100.0 * share
             )));
         }
+        blocks.extend(self.plan.without_lesion().map(|words| Block::Paragraph(format!("{words}."))));
         blocks.extend(self.ends(observer)?);
         blocks.append(&mut document.blocks);
         document.blocks = blocks;
@@ -151,7 +152,12 @@ impl Material<'_> {
             self.plan.hours,
             self.plan.program
         );
-        Ok(document.write(page)?)
+        let text = document.render()?;
+        if pig_files::read_to_string(page).is_ok_and(|before| report::is_same_page(&before, &text)) {
+            return Ok(false);
+        }
+        pig_files::write(page, text.as_bytes())?;
+        Ok(true)
     }
 
     /// What to do, with commands.

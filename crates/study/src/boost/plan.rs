@@ -52,6 +52,10 @@ pub struct Findings {
     /// The number of computed folds to which the forecast belongs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub folds: Option<usize>,
+    /// Patients or groups that test in the computed folds, and how many of them have no picture with a lesion as prepared; none in plans of
+    /// earlier versions, which counted all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tested: Option<[usize; 2]>,
     /// How the forecast was made again after the plan was edited, if it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub again: Option<String>,
@@ -136,11 +140,12 @@ impl Plan {
 
     /// Takes over a forecast of the configurations as they are, and what was measured for it.
     pub(super) fn set_forecast(&mut self, forecast: Forecast, speeds: Speeds) {
-        let Forecast { seconds, patients, training_pairs, detectable } = forecast;
+        let Forecast { seconds, patients, tested, training_pairs, detectable } = forecast;
         (self.seconds, self.patients, self.detectable) = (seconds, patients, detectable);
         (self.training_pairs, self.speeds) = (Some(training_pairs), Some(speeds));
         self.findings.sha256 = Some(self.sha256());
         self.findings.folds = Some(self.folds);
+        self.findings.tested = Some(tested);
     }
 
     /// What the configurations say, in the order of [`CONFIGURATIONS`]: their keys and values, without comments. Defaults are not filled in
@@ -179,9 +184,8 @@ impl Plan {
         let reasons = no_verdict(&self.crossval);
         warnings.extend(reasons.into_iter().map(|reason| format!("there will be no verdict: {reason}")));
         if self.detectable.is_none() {
-            let words = "there will be no verdict: an interval needs two patients that test, and two segmenters of each training set; give more patients, or \
-                         more folds or segmenters";
-            warnings.push(words.to_owned());
+            warnings
+                .push(format!("there will be no verdict: {INTERVAL}; give more patients, or more folds or segmenters"));
         }
         warnings.extend(self.findings.pictures.clone());
         if let Some(points) = self.detectable.map(|share| 100.0 * share).filter(|&points| points > LARGE) {
@@ -205,6 +209,15 @@ impl Plan {
         self.seconds.iter().sum()
     }
 
+    /// How many of the patients that test have no lesion, so that Dice and what could be detected are of the others; none if all have one.
+    pub(super) fn without_lesion(&self) -> Option<String> {
+        let [all, without] = self.findings.tested.filter(|&[_, without]| without > 0)?;
+        Some(format!(
+            "{without} of the {all} patients or groups that test have no picture with a lesion: Dice, and the gain that could be detected, are of the other {}",
+            all - without
+        ))
+    }
+
     /// The classes with the training pairs that hold them, and what Dice is then; none if lesions are one.
     fn class_words(&self) -> Option<String> {
         let classes = &self.findings.classes;
@@ -219,6 +232,10 @@ impl Plan {
         })
     }
 }
+
+/// What an interval of the difference in Dice needs.
+const INTERVAL: &str =
+    "an interval needs two patients that test and have pictures with a lesion, and two segmenters of each training set";
 
 /// A detectable difference in points above which a plan warns: most gains that were reported are smaller.
 const LARGE: f64 = 5.0;
@@ -263,9 +280,10 @@ impl fmt::Display for Plan {
                 100.0 * share
             )?,
             None => {
-                writeln!(f, "it could detect nothing: an interval needs two patients that test, and two segmenters")?;
+                writeln!(f, "it could detect nothing: {INTERVAL}")?;
             }
         }
+        self.without_lesion().iter().try_for_each(|words| writeln!(f, "{words}"))?;
         self.findings.again.iter().try_for_each(|words| writeln!(f, "note: {words}"))?;
         self.warnings().iter().try_for_each(|warning| writeln!(f, "warning: {warning}"))
     }

@@ -4,7 +4,7 @@
 use super::{
     PLAN,
     forecast::{Forecast, Generator},
-    make::{no_patients, no_run, pairs_by_class},
+    make::{no_patients, no_run, pairs_by_class, tested},
     plan::{Plan, Request},
     speed::{GeneratorSpeed, SegmenterSpeed, Speeds},
 };
@@ -13,7 +13,7 @@ use crate::{
     recipe::too_few_images,
 };
 use burn::tensor::Device;
-use pig_data::Splits;
+use pig_data::{Preparation, Splits};
 use pig_train::{
     Config, Error, Result,
     observer::{Observer, Quiet, note},
@@ -52,18 +52,15 @@ impl Told {
 }
 
 impl Plan {
-    /// Whether the data have other numbers of patients or pairs than those for which the forecast was made. A plan that was written by hand
-    /// keeps what it states.
-    fn is_of_other_data(&self, data: &Path, observer: &dyn Observer) -> Result<bool> {
-        let (Some(pairs), Some(_)) = (self.training_pairs, &self.findings.sha256) else { return Ok(false) };
-        self.crossval.check()?;
-        let dataset = discover_folds(data, &self.crossval.data, &Quiet(observer))?;
-        let folds = self.crossval.folds(&dataset)?;
-        let differs = |fold: &Splits| {
-            let patients = [fold.training_groups, fold.validation_groups, fold.test_groups];
-            (patients, fold.training.len()) != (self.patients, pairs)
-        };
-        Ok(folds.first().is_some_and(differs))
+    /// Whether the forecast is bound to data: a plan that was written by hand keeps what it states.
+    fn is_of_data(&self) -> bool {
+        self.training_pairs.is_some() && self.findings.sha256.is_some()
+    }
+
+    /// Whether the data with this first fold have other numbers of patients or pairs than those for which the forecast was made.
+    fn is_of_other_data(&self, first: &Splits) -> bool {
+        let patients = [first.training_groups, first.validation_groups, first.test_groups];
+        (patients, Some(first.training.len())) != (self.patients, self.training_pairs)
     }
 
     /// The plan in `folder` with a forecast of its files as they are: the same plan, unless they were edited after its forecast was made, or a
@@ -80,25 +77,29 @@ impl Plan {
     ) -> Result<Self> {
         let mut edited = self.edited();
         // The folds of a boost that was begun refuse other data.
-        if edited.is_empty() && folder != request.out.join(PLAN) && self.is_of_other_data(&request.data, observer)? {
+        let may_have_other_data = folder != request.out.join(PLAN) && self.is_of_data();
+        if edited.is_empty() && !may_have_other_data {
+            return Ok(self);
+        }
+        let quiet = Quiet(observer);
+        let mut file = self.crossval.clone();
+        file.check()?;
+        let dataset = discover_folds(&request.data, &file.data, &quiet)?;
+        let all = file.folds(&dataset)?;
+        let folds = &all[..self.folds.min(all.len())];
+        let Some(first) = folds.first() else {
+            return Err(Error::TooLittle { found: "no fold".to_owned(), expected: "at least one fold" });
+        };
+        if edited.is_empty() && self.is_of_other_data(first) {
             edited.push("the data");
         }
         if edited.is_empty() {
             return Ok(self);
         }
         note(observer, format!("{} changed after the plan was made: making the forecast again", edited.join(" and ")));
-        let quiet = Quiet(observer);
-        let mut file = self.crossval.clone();
-        file.check()?;
-        let dataset = discover_folds(&request.data, &file.data, &quiet)?;
         // As in the cross-validation, all pieces have the channels and classes that the whole data decide.
         file.data = with_channels(&dataset, &file.data, &quiet)?;
-        let all = file.folds(&dataset)?;
         file.check_drawn(&all)?;
-        let folds = &all[..self.folds.min(all.len())];
-        let Some(first) = folds.first() else {
-            return Err(Error::TooLittle { found: "no fold".to_owned(), expected: "at least one fold" });
-        };
 
         let (known, mut told) = (self.speeds.take(), Told::default());
         let own = file.segmenter(0);
@@ -133,7 +134,9 @@ impl Plan {
             generators.push(Generator { config, speed });
         }
 
-        let forecast = Forecast::of(&file, folds, &segmenter, &generators)?;
+        let preparation = Preparation::fit(&dataset, &first.training, &file.data)?;
+        let tested = tested(&dataset, folds, &preparation, &quiet)?;
+        let forecast = Forecast::of(&file, folds, tested, &segmenter, &generators)?;
         self.findings.patients = no_patients(&dataset);
         self.findings.classes = pairs_by_class(&request.data, &file.data, folds, &quiet)?;
         self.findings.pictures = pictures(&file, &generators);

@@ -4,10 +4,10 @@ use crate::crossval::{
     results::{ArmResult, ClassResults, Results},
     text::in_points,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Whether to train with generated pairs.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "advice")]
 pub enum Advice {
     /// With them: Dice was higher, by an interval above 0 after correction for all comparisons.

@@ -2,6 +2,7 @@
 
 use crate::crossval::{
     config::{ArmConfig, CrossvalFile},
+    outside::check_outside,
     piece::{self, Done, Piece, PieceKind, fold_folder},
     settings::Settings,
 };
@@ -74,7 +75,8 @@ impl Crossval {
         Self::new(file, base, data, out, observer)
     }
 
-    /// Like [`Self::open`], with a configuration that is already read; its paths are relative to `base`.
+    /// Like [`Self::open`], with a configuration that is already read; its paths are relative to `base`. `out` must not lie where it would be
+    /// read as data.
     pub fn new(
         mut file: CrossvalFile,
         base: PathBuf,
@@ -86,6 +88,7 @@ impl Crossval {
         for arm in file.crossval.arms.iter().filter(|arm| arm.runs.is_none()) {
             file.generator(arm, &base)?;
         }
+        check_outside(data, &file.data, out)?;
         let dataset = discover_folds(data, &file.data, observer)?;
         // All pieces have the number of channels that the whole data decide.
         file.data = with_channels(&dataset, &file.data, observer)?;

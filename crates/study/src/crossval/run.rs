@@ -1,7 +1,7 @@
 //! Runs the unfinished pieces of a cross-validation.
 
 use crate::crossval::{
-    fold::FoldData,
+    fold::{FoldData, check_unchanged},
     open::{Crossval, Selection},
     piece::{Piece, PieceKind},
     results::Results,
@@ -11,12 +11,30 @@ use pig_train::{
     Result,
     observer::{Observer, Outcome, note},
 };
+use std::collections::BTreeSet;
 
 impl Crossval {
+    /// Whether all selected pieces are finished.
+    ///
+    /// # Errors
+    /// When a piece was finished with another split or with other settings.
+    pub fn is_finished(&self, selection: &Selection) -> Result<bool> {
+        let mut is_finished = true;
+        for piece in self.pieces(selection)? {
+            is_finished &= self.finished(piece)?.is_some();
+        }
+        Ok(is_finished)
+    }
+
     /// Runs the selected pieces that are not finished, and the pieces that they need. Then writes the results of all finished pieces.
+    ///
+    /// # Errors
+    /// When a piece was finished with another split or with other settings, or images or masks of a selected fold have changed since.
     pub fn run(&self, selection: &Selection, device: &Device, observer: &dyn Observer) -> Result<Outcome> {
         let mut data: Option<FoldData<'_>> = None;
-        for piece in self.pieces(selection)? {
+        let pieces = self.pieces(selection)?;
+        let mut unread: BTreeSet<usize> = pieces.iter().map(|piece| piece.fold).collect();
+        for piece in pieces {
             if self.finished(piece)?.is_some() {
                 continue;
             }
@@ -28,6 +46,7 @@ impl Crossval {
                 None => FoldData::read(self, piece.fold, observer)?,
             };
             let fold = data.insert(fold);
+            unread.remove(&piece.fold);
             note(observer, format!("fold {}: {}{}", piece.fold, piece.label(&self.file), seed_words(piece)));
             let outcome = match piece.kind {
                 PieceKind::Generator { arm } => fold.generator(arm, device, observer)?,
@@ -38,6 +57,10 @@ impl Crossval {
             if outcome == Outcome::Interrupted {
                 return Ok(outcome);
             }
+        }
+        // Of folds without anything to do, no picture was read.
+        for fold in unread {
+            check_unchanged(self, fold, observer)?;
         }
         self.results()?.write(&self.out)?;
         Ok(Outcome::Finished)

@@ -7,6 +7,7 @@ mod page;
 mod run;
 mod study;
 
+pub(crate) use page::is_same_page;
 pub use page::{Report, Request};
 
 use crate::experiments::study::Identity;

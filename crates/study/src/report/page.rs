@@ -27,6 +27,20 @@ pub struct Report {
     pub json: serde_json::Value,
 }
 
+/// The name of the fact that says when a page was written.
+const WRITTEN: &str = "page written";
+
+/// Whether two pages say and show the same, whenever they were written.
+pub(crate) fn is_same_page(first: &str, second: &str) -> bool {
+    untimed(first).eq(untimed(second))
+}
+
+/// The lines of a page without that of its time: each fact is a row of its own.
+fn untimed(page: &str) -> impl Iterator<Item = &str> {
+    let row = format!("<tr><th>{WRITTEN}</th>");
+    page.lines().filter(move |line| !line.starts_with(row.as_str()))
+}
+
 /// A page that is being built.
 pub(super) struct Page {
     pub(super) blocks: Vec<Block>,
@@ -83,7 +97,7 @@ impl Page {
             self.add(Block::List(missing));
         }
         self.heading("Settings and provenance");
-        let own = [["page written".to_owned(), now()], ["page made by".to_owned(), program()]];
+        let own = [[WRITTEN.to_owned(), now()], ["page made by".to_owned(), program()]];
         let rows = facts.into_iter().chain(own).map(|row| row.to_vec()).collect();
         self.add(Block::Table(Table { head: Vec::new(), rows }));
         self.add(Block::Folded { title: "All settings".to_owned(), text: settings.to_owned() });
