@@ -27,7 +27,10 @@ use pig_train::{
 use std::{
     any::Any,
     path::Path,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 fn bits(tensor: Tensor<4>) -> Vec<u32> {
@@ -311,6 +314,37 @@ fn a_stop_is_heard_at_every_turn() {
             let file = |asked: &Request| std::fs::read(asked.out.join(format!("images/{seed:06}.png"))).unwrap();
             assert!(file(&whole) == file(&parted), "{name}: sample {seed} differs");
         }
+    }
+}
+
+/// Keeps what is told of progress.
+#[derive(Default)]
+struct Told(Mutex<Vec<(usize, String)>>);
+
+impl Observer for Told {
+    fn event(&self, event: Event) {
+        if let Event::Progress { done, message } = event {
+            self.0.lock().unwrap().push((done, message));
+        }
+    }
+}
+
+/// Pairs are counted once they are written, so the last line of a batch has those of the batch.
+#[test]
+fn the_last_line_of_progress_counts_all_pairs() {
+    let folder = folder();
+    let run = trained(folder.path(), "joint", &config(&["method=joint"]));
+    let asked = Request {
+        sets: vec!["sample.batch_size=2".to_owned()],
+        ..Request::new(&run, &folder.path().join("pairs"), &[0, 1, 2])
+    };
+    let told = Told::default();
+    generate(&asked, &device(), &told).unwrap();
+    let told = told.0.into_inner().unwrap();
+    let counts: Vec<usize> = told.iter().map(|(done, _)| *done).collect();
+    assert_eq!(counts, (1..=16).collect::<Vec<_>>());
+    for (done, expected) in [(7, "0 of 3 pairs"), (8, "2 of 3 pairs"), (15, "2 of 3 pairs"), (16, "3 of 3 pairs")] {
+        assert_eq!(told[done - 1].1, expected, "turn {done}");
     }
 }
 
