@@ -387,6 +387,33 @@ fn a_second_pass_makes_images_for_the_finished_masks() {
     }
 }
 
+/// Where masks or images are given, the key changes nothing, so what lies there is that of the same settings, and no file names it.
+#[test]
+fn a_second_pass_is_not_recorded_where_it_does_nothing() {
+    let folder = folder();
+    write_masks(&folder.path().join("masks"));
+    let run = trained(folder.path(), "run", &config(&["model_y.conditioning=clean"]));
+    let twice = ["sample.second_pass=true".to_owned()];
+    for (name, source) in [
+        ("masks", GivenSource::MaskFolder(folder.path().join("masks"))),
+        ("training", GivenSource::TrainingMasks),
+        ("from", GivenSource::MasksFrom(run.clone())),
+        ("images", GivenSource::ImageFolder(folder.path().join("data/images"))),
+    ] {
+        let out = folder.path().join(format!("for-{name}"));
+        let asked = Request { source, ..Request::new(&run, &out, &[0, 1]) };
+        let with = Request { sets: twice.to_vec(), ..asked.clone() };
+        assert_eq!(generate(&with, &device(), &Silent).unwrap().made, 2, "{name}");
+        let again = generate(&asked, &device(), &Silent).unwrap();
+        assert_eq!((again.made, again.skipped), (0, 2), "{name}");
+        assert!(!std::fs::read_to_string(out.join("manifest.csv")).unwrap().contains("second_pass"), "{name}");
+    }
+    // From noise, it is recorded.
+    let out = folder.path().join("pairs");
+    generate(&Request { sets: twice.to_vec(), ..Request::new(&run, &out, &[0]) }, &device(), &Silent).unwrap();
+    assert!(std::fs::read_to_string(out.join("manifest.csv")).unwrap().contains("second_pass"));
+}
+
 /// The strips are drawn last: a stop while they are sampled leaves the pairs, and the same command draws them.
 #[test]
 fn strips_are_stopped_too() {
