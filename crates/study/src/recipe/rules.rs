@@ -247,7 +247,7 @@ impl Facts {
         (shape, images)
     }
 
-    /// Steps between two validations of a training of so many steps.
+    /// Steps between two validations of a training of so many steps; the last step is validated in any case.
     pub(super) fn between_validations(steps: usize) -> usize {
         (steps / VALIDATIONS).max(LEAST_BETWEEN_VALIDATIONS).min(steps / LEAST_VALIDATIONS).max(1)
     }

@@ -194,7 +194,7 @@ impl Facts {
             add(
                 "validate_every",
                 between.to_string(),
-                format!("validations of the image network: {}", steps / between),
+                format!("validations of the image network: {}", steps.div_ceil(between)),
             ),
             add(
                 "validation_samples",
