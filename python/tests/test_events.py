@@ -13,7 +13,7 @@ from pig_pairs._events import MetricsFile, event_of
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("sample 20/20  0 of 4 pairs  0 s left\n", Progress("sample", 20, 20, "0 of 4 pairs", 0)),
+        ("sample 20/20  4 of 4 pairs  0 s left\n", Progress("sample", 20, 20, "4 of 4 pairs", 0)),
         ("phantom 16/16    0 s left", Progress("phantom", 16, 16, "", 0)),
         (
             "model_x 4/400  loss 1.1543, validation 1.1602, 65.3 images/s  3 min 20 s left",

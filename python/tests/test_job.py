@@ -52,6 +52,7 @@ def test_sample_gives_events_and_a_result(tmp_path: Path) -> None:
         result = job.result()
     progress = [event for event in events if isinstance(event, Progress)]
     assert (progress[-1].stage, progress[-1].done, progress[-1].total) == ("sample", 4, 4)
+    assert progress[-1].message == "3 of 3 pairs"
     assert any(isinstance(event, StageEnd) and event.stage == "sample" for event in events)
     assert (result["pairs"], result["made"], job.exit_code) == (3, 3, 0)
     again = pig_pairs.sample("starter", seeds=[2, 3], out=tmp_path / "pairs", steps=4).result()

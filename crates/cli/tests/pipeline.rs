@@ -128,6 +128,12 @@ fn the_starter_model_makes_pairs() {
     assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0);
     let image = read_png(&folder.path().join("pairs/images/000002.png")).unwrap();
     assert_eq!([image.width, image.height], [64, 64]);
+    // It gives masks, too: those that it makes.
+    let given = ["sample", "--run", "starter", "--masks-from", "starter", "--count", "1", "--out", "given"];
+    success(command(&given).current_dir(folder.path()).env("TMPDIR", &temporary).output().unwrap());
+    assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0);
+    let mask = |pairs: &str| read_png(&folder.path().join(pairs).join("masks/000000.png")).unwrap().pixels;
+    assert!(mask("given") == mask("pairs"));
     // A folder of this name is the run that is meant.
     std::fs::create_dir(folder.path().join("starter")).unwrap();
     assert!(stderr(&sample()).contains("starter: not a run directory"));

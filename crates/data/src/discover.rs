@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::below;
 use crate::case_mask::{CaseMask, Layer};
 use crate::columns::{GroupSource, PairEntry, Rows, assign_classes, assign_groups, class_column, parts};
 use crate::config::{DataConfig, SECTION};
@@ -84,6 +85,10 @@ impl Dataset {
     /// group column is missing or incomplete, rows of one image contradict each other, or a manifest is damaged or names files outside
     /// `root`.
     pub fn discover(root: &Path, config: &DataConfig) -> Result<Self> {
+        Self::discovered(root, config).map_err(|error| below::told(error, root))
+    }
+
+    fn discovered(root: &Path, config: &DataConfig) -> Result<Self> {
         std::fs::read_dir(root).map_err(DataError::io(root, "list"))?;
         let manifest = Manifest::in_folder(root)?;
         let classes = match &config.class_column {
@@ -125,6 +130,9 @@ impl Dataset {
         }
         if let Some(blank) = manifest.as_ref().map(|manifest| manifest.blank).filter(|&blank| blank > 0) {
             warnings.push(format!("{blank} empty row(s) of manifest.csv were left out."));
+        }
+        if layout != Layout::Manifest {
+            warnings.extend(below::joined(root));
         }
         let mut pairs = found.pairs(root)?;
         let parts = parts(&pairs, manifest.as_ref(), Rows::of(config), &mut warnings)?;

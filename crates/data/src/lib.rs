@@ -3,6 +3,7 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 pub mod augment;
+mod below;
 pub mod blur;
 pub mod cache;
 pub mod case_mask;

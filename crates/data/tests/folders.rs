@@ -93,6 +93,34 @@ fn image_and_mask_folders_may_lie_deeper() {
     assert_eq!(left_out(dir.path()), "Left out: 1 pictures outside of the folders images and masks.");
 }
 
+/// A folder above several data sets names three of them; folders of patients are no data sets.
+#[test]
+fn a_folder_above_data_sets_names_them() {
+    let sets = ["a/images/0.png", "a/masks/0.png", "b/x.png", "b/y.png", "c/Image/0.png", "c/Label/0.png"];
+    let dir = with(&[&sets[..], &["d/images/0.png", "d/masks/0.png", "e/0.png", "e/0_mask.png"]].concat());
+    text(&dir.path().join("b/manifest.csv"), "image,mask\nx.png,y.png\n");
+    let error = discover(dir.path()).unwrap_err().to_string();
+    assert!(error.contains("give one of its folders that look like one: a, b, c and 1 more"), "{error}");
+    let one = with(&["b/x.png", "b/y.png"]);
+    text(&one.path().join("b/manifest.csv"), "image,mask\nx.png,y.png\n");
+    let error = discover(one.path()).unwrap_err();
+    assert!(matches!(error, DataError::EmptyDataset { .. }));
+    assert!(error.to_string().contains("give one of its folders that look like one: b)"), "{error}");
+
+    let patients = with(&["P0/images/0.png", "P0/masks/0.png", "P1/images/0.png", "P1/masks/1.png"]);
+    let error = discover(patients.path()).unwrap_err().to_string();
+    assert!(error.contains("no mask found") && !error.contains("look like"), "{error}");
+
+    // With tables of their own, they are told even if they can be read together.
+    let both = with(&["a/images/0.png", "a/masks/0.png", "b/images/0.png", "b/masks/0.png"]);
+    assert!(!discover(both.path()).unwrap().warnings.iter().any(|words| words.contains("read as one")));
+    for name in ["a", "b"] {
+        text(&both.path().join(name).join("manifest.csv"), "id,patient\n0,p\n");
+    }
+    let warnings = discover(both.path()).unwrap().warnings;
+    assert!(warnings.iter().any(|words| words.contains("read as one: a, b.")), "{warnings:?}");
+}
+
 #[test]
 fn names_in_two_unicode_forms_pair() {
     let folders = with(&["images/u\u{308}.png", "masks/\u{fc}.png"]);

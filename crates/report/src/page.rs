@@ -67,7 +67,7 @@ pub struct NearestSection {
     pub pairs: Vec<NearestPair>,
     /// A comparison of the distances of all generated images with those of held-out real images; `None` without held-out images.
     pub check: Option<CopyCheck>,
-    /// The unit of distances, such as "mean squared difference on [-1, 1]".
+    /// The unit of distances, such as "mean squared difference of gray values from 0 to 1, at 64 x 64".
     pub unit: String,
 }
 
@@ -244,7 +244,7 @@ impl Page {
             self.add(format_args!(
                 "<p>Generated images that are nearer to a training image than 95 % of the {} held-out real images are: \
                  <strong>{} of {}</strong>; {expected:.1} would be expected of images that are as new as real ones. The median \
-                 distance is {:.4} for generated and {:.4} for held-out images.</p>\n",
+                 distance is {:.5} for generated and {:.5} for held-out images.</p>\n",
                 check.held_out, check.nearer, check.generated, check.generated_median, check.held_out_median
             ));
         }
@@ -260,7 +260,7 @@ impl Page {
             });
             let mirrored = if pair.flipped { "; training image mirrored" } else { "" };
             self.add(format_args!(
-                "<li><div class=\"two\">{}{}</div><p>{}: distance {:.4}{rank}{mirrored}</p></li>\n",
+                "<li><div class=\"two\">{}{}</div><p>{}: distance {:.5}{rank}{mirrored}</p></li>\n",
                 image(&pair.generated, "generated image")?,
                 image(&shown, "nearest training image")?,
                 escape(&pair.name),

@@ -5,7 +5,7 @@ use pig_metrics::{
     histogram::{Histogram, shared_range},
     nearest::CopyCheck,
 };
-use pig_quality::neighbours::{nearest_of, nearest_of_set};
+use pig_quality::neighbours::{nearest_of, nearest_of_set, pixel_unit};
 use pig_report::{
     Canvas, ClassColour, HistogramChart, NearestPair, NearestSection, PairPicture, Picture, Section, SheetStyle,
     contact_sheet,
@@ -152,5 +152,5 @@ pub(crate) fn neighbours(
         })
     };
     let pairs: Result<Vec<NearestPair>> = generated.iter().take(NEIGHBOURS).enumerate().map(pair).collect();
-    Ok(NearestSection { pairs: pairs?, check, unit: "mean squared difference on [-1, 1]".to_owned() })
+    Ok(NearestSection { pairs: pairs?, check, unit: pixel_unit(training.size, channels) })
 }

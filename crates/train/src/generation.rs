@@ -348,6 +348,9 @@ fn make(
     let (mut done, mut made) = (0, 0);
     let stop = Stop::new(observer);
     let sampler = &sampler.clone().until(&stop);
+    let tell = |done: usize, made: usize| {
+        observer.event(Event::Progress { done, message: format!("{made} of {} pairs", missing.len()) });
+    };
     for ids in missing.chunks(batch_size) {
         stop.ask();
         if stop.is_set() {
@@ -356,10 +359,10 @@ fn make(
         let mut turns = 0;
         let mut turn = || {
             (done, turns) = (done + 1, turns + 1);
-            let message = format!("{made} of {} pairs", missing.len());
-            observer.event(Event::Progress { done, message });
-            // After the last turn the batch is worth more than its few moments of work.
+            // The last turn is told when its pairs are written, so that the last line counts them; until then the batch is worth more than its few
+            // moments of work.
             if turns < steps {
+                tell(done, made);
                 stop.ask();
             }
         };
@@ -380,6 +383,7 @@ fn make(
             write_pair(loaded, output.writer, &samples, index, seed, given)?;
         }
         made += ids.len();
+        tell(done, made);
     }
     observer.event(Event::End);
     let outcome = if stop.is_set() { Outcome::Interrupted } else { Outcome::Finished };

@@ -26,12 +26,13 @@ pub(crate) fn stamp(
     let describe = |sample: &SampleConfig| {
         let mut parts =
             serde_json::json!({ "method": method, "sample": sample, "given": given, "initial_noise": noise });
-        // Settings that came later and change nothing leave the hash as it was, so that older folders can be continued.
+        // Settings that came later and change nothing are left out, and leave the hash as it was, so that older folders can be continued.
         if let Some(settings) = parts["sample"].as_object_mut() {
             if !sample.autoguidance.is_on() {
                 settings.remove("autoguidance");
             }
-            if !sample.second_pass {
+            // There is no second pass if masks or images are given.
+            if !sample.second_pass || given.is_some() {
                 settings.remove("second_pass");
             }
             if sample.guidance_interval.is_none() {

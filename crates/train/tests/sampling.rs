@@ -27,7 +27,10 @@ use pig_train::{
 use std::{
     any::Any,
     path::Path,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 fn bits(tensor: Tensor<4>) -> Vec<u32> {
@@ -314,6 +317,37 @@ fn a_stop_is_heard_at_every_turn() {
     }
 }
 
+/// Keeps what is told of progress.
+#[derive(Default)]
+struct Told(Mutex<Vec<(usize, String)>>);
+
+impl Observer for Told {
+    fn event(&self, event: Event) {
+        if let Event::Progress { done, message } = event {
+            self.0.lock().unwrap().push((done, message));
+        }
+    }
+}
+
+/// Pairs are counted once they are written, so the last line of a batch has those of the batch.
+#[test]
+fn the_last_line_of_progress_counts_all_pairs() {
+    let folder = folder();
+    let run = trained(folder.path(), "joint", &config(&["method=joint"]));
+    let asked = Request {
+        sets: vec!["sample.batch_size=2".to_owned()],
+        ..Request::new(&run, &folder.path().join("pairs"), &[0, 1, 2])
+    };
+    let told = Told::default();
+    generate(&asked, &device(), &told).unwrap();
+    let told = told.0.into_inner().unwrap();
+    let counts: Vec<usize> = told.iter().map(|(done, _)| *done).collect();
+    assert_eq!(counts, (1..=16).collect::<Vec<_>>());
+    for (done, expected) in [(7, "0 of 3 pairs"), (8, "2 of 3 pairs"), (15, "2 of 3 pairs"), (16, "3 of 3 pairs")] {
+        assert_eq!(told[done - 1].1, expected, "turn {done}");
+    }
+}
+
 /// The second pass makes the images that a run makes for its own finished masks, and leaves the masks as they are. That of a run whose masks are
 /// given, and that of a run that gives masks, changes nothing.
 #[test]
@@ -351,6 +385,33 @@ fn a_second_pass_makes_images_for_the_finished_masks() {
         assert!(made(&own, "own", &nothing, &[]) == again, "{name}: the run's own setting");
         assert!(made(&own, "own-from", &from(&own), &[]) == again, "{name}: masks from a run with a second pass");
     }
+}
+
+/// Where masks or images are given, the key changes nothing, so what lies there is that of the same settings, and no file names it.
+#[test]
+fn a_second_pass_is_not_recorded_where_it_does_nothing() {
+    let folder = folder();
+    write_masks(&folder.path().join("masks"));
+    let run = trained(folder.path(), "run", &config(&["model_y.conditioning=clean"]));
+    let twice = ["sample.second_pass=true".to_owned()];
+    for (name, source) in [
+        ("masks", GivenSource::MaskFolder(folder.path().join("masks"))),
+        ("training", GivenSource::TrainingMasks),
+        ("from", GivenSource::MasksFrom(run.clone())),
+        ("images", GivenSource::ImageFolder(folder.path().join("data/images"))),
+    ] {
+        let out = folder.path().join(format!("for-{name}"));
+        let asked = Request { source, ..Request::new(&run, &out, &[0, 1]) };
+        let with = Request { sets: twice.to_vec(), ..asked.clone() };
+        assert_eq!(generate(&with, &device(), &Silent).unwrap().made, 2, "{name}");
+        let again = generate(&asked, &device(), &Silent).unwrap();
+        assert_eq!((again.made, again.skipped), (0, 2), "{name}");
+        assert!(!std::fs::read_to_string(out.join("manifest.csv")).unwrap().contains("second_pass"), "{name}");
+    }
+    // From noise, it is recorded.
+    let out = folder.path().join("pairs");
+    generate(&Request { sets: twice.to_vec(), ..Request::new(&run, &out, &[0]) }, &device(), &Silent).unwrap();
+    assert!(std::fs::read_to_string(out.join("manifest.csv")).unwrap().contains("second_pass"));
 }
 
 /// The strips are drawn last: a stop while they are sampled leaves the pairs, and the same command draws them.

@@ -51,7 +51,7 @@ pub(crate) struct Sample {
     /// Make images for the masks of the run's training cases; sample S uses case S modulo the number of cases.
     #[arg(long, group = "given")]
     pub(crate) training_masks: bool,
-    /// Make images for the masks that this other run makes with the same seeds.
+    /// Make images for the masks that this other run makes with the same seeds, or those of "starter".
     #[arg(long, value_name = "RUN", group = "given")]
     pub(crate) masks_from: Option<PathBuf>,
     /// Make masks for the images in this folder instead of making images; sample S uses image S modulo the number of images, in the order

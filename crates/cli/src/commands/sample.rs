@@ -26,8 +26,8 @@ const QUALITY_SEED: u64 = 0;
 
 /// Makes pairs, and prints whether image and mask belong together and whether images are as near to real ones as these to each other.
 pub(crate) fn run(args: &Args, asked: &Sample) -> anyhow::Result<ExitCode> {
-    let source = source(asked);
     let starter = starter_of(asked)?;
+    let source = source(asked, starter.as_ref());
     let seeds: Vec<u64> = match (asked.count, &asked.seeds, &asked.initial_noise, &source) {
         (Some(count), ..) => (0..count).collect(),
         (None, Some(seeds), ..) => seeds.0.clone(),
@@ -40,10 +40,7 @@ pub(crate) fn run(args: &Args, asked: &Sample) -> anyhow::Result<ExitCode> {
     let short = [("num_inference_steps", asked.steps), ("batch_size", asked.batch)];
     let short = short.iter().filter_map(|(key, value)| value.map(|value| format!("sample.{key}={value}")));
     let request = Request {
-        run: match &starter {
-            Some(starter) => starter.path().to_owned(),
-            None => run_of(asked)?,
-        },
+        run: folder_of(&run_of(asked)?, starter.as_ref()),
         out: asked.out.clone(),
         seeds,
         sets: asked.sets.iter().cloned().chain(short).collect(),
@@ -81,10 +78,20 @@ fn of_each(folder: &Path, kind: Kind, flag: &str) -> anyhow::Result<Vec<u64>> {
     Ok((0..given_pictures(folder, kind, flag)?.files.len() as u64).collect())
 }
 
-/// The starter model, if `--run` names it and there is no such folder.
+/// The starter model, if `--run` or `--masks-from` names it.
 fn starter_of(asked: &Sample) -> anyhow::Result<Option<Unpacked>> {
-    let is_meant = asked.run.as_deref().is_some_and(|run| run == Path::new(starter::NAME) && !run.exists());
+    let is_meant = [&asked.run, &asked.masks_from].into_iter().flatten().any(|run| is_starter(run));
     Ok(if is_meant { Some(Unpacked::new()?) } else { None })
+}
+
+/// Whether the starter model is meant, which a folder of its name is not.
+fn is_starter(run: &Path) -> bool {
+    run == Path::new(starter::NAME) && !run.exists()
+}
+
+/// The run directory that a flag names.
+fn folder_of(run: &Path, starter: Option<&Unpacked>) -> PathBuf {
+    starter.filter(|_| is_starter(run)).map_or(run, Unpacked::path).to_owned()
 }
 
 /// The run whose configuration is used: the given run, or else the first of model_y and model_x that is a run.
@@ -97,10 +104,10 @@ fn run_of(asked: &Sample) -> anyhow::Result<PathBuf> {
 }
 
 /// The source of masks or images; clap allows at most one of the flags.
-fn source(asked: &Sample) -> GivenSource {
+fn source(asked: &Sample, starter: Option<&Unpacked>) -> GivenSource {
     match (&asked.given_mask, &asked.masks_from, &asked.given_image) {
         (Some(folder), ..) => GivenSource::MaskFolder(folder.clone()),
-        (_, Some(run), _) => GivenSource::MasksFrom(run.clone()),
+        (_, Some(run), _) => GivenSource::MasksFrom(folder_of(run, starter)),
         (.., Some(folder)) => GivenSource::ImageFolder(folder.clone()),
         _ if asked.training_masks => GivenSource::TrainingMasks,
         _ => GivenSource::Nothing,

@@ -5,6 +5,7 @@ use crate::{
     Error, Result,
     inception::FeatureNetwork,
     masks::{FolderMasks, several, with_classes},
+    neighbours::pixel_unit,
     patients::{groups, of_images},
     pictures::{common_size, lesions, unlike_colours, values},
 };
@@ -151,13 +152,13 @@ fn of_pixels(images: &Sets<Files>, all: &Sets<Colours>, request: &Request) -> Re
     let files = images.all().into_iter().flat_map(|files| files.values()).map(PathBuf::as_path);
     let size = common_size(files, request.side)?;
     let coloured = all.all().into_iter().any(|colours| colours.coloured > 0);
-    let (channels, kind) = if coloured { (3, "red, green and blue") } else { (1, "gray") };
+    let channels = if coloured { 3 } else { 1 };
     let pixels = images.map(|files| values(&files.values().collect::<Vec<_>>(), size, channels))?;
     let slices = pixels.map(|set| Ok(set.iter().map(Vec::as_slice).collect::<Vec<&[f32]>>()))?;
     let shape = Shape { height: size[0], width: size[1], channels };
     let near = |set: &[&[f32]]| nearest(set, &slices.training, shape, request.flips);
     let (generated, held_out) = (near(&slices.generated)?, near(&slices.held_out)?);
-    let unit = format!("mean squared difference of {kind} values from 0 to 1, at {} x {}", size[0], size[1]);
+    let unit = pixel_unit(size, channels);
     let (ours, theirs) = (names(&images.generated), names(&images.training));
     let search = joined("pixels", unit, [&ours, &theirs], [&generated, &held_out])?;
     let shown = shown(&search, images)?;

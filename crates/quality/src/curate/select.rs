@@ -24,7 +24,7 @@ pub struct Scored {
     pub found: f64,
     /// The mean entropy of the segmenters' probabilities, in bits for a pixel.
     pub uncertainty: f64,
-    /// The mean squared difference to the nearest training image, of values from -1 to 1.
+    /// The mean squared difference to the nearest training image, of values from 0 to 1.
     pub distance: f64,
     /// The id of the nearest training image.
     pub nearest: String,

@@ -111,7 +111,7 @@ fn the_page_is_well_formed_and_whole() {
     assert!(html.contains("<strong>AGREES:</strong> images") && html.contains("verdict good"));
     // The generated images have the ten smallest of the 40 distances; two are below the 5 % quantile of 0.0205.
     assert!(html.contains("the 40 held-out real images are: <strong>2 of 10</strong>; 0.5 would"), "copy check");
-    assert!(html.contains("distance 0.1050, nearer than 75 % of held-out real images; training image mirrored"));
+    assert!(html.contains("distance 0.10500, nearer than 75 % of held-out real images; training image mirrored"));
     assert!(!html.contains("NaN") && !html.contains("inf\""));
 }
 

@@ -72,8 +72,10 @@ pub fn config(sets: &[String]) -> Result<Config> {
         advice: "this is a fault of pig; please report it",
     })?;
     let layers = Layers { file: None, sets: sets.to_vec() };
+    // A wrong value is told as one, and not as a number of steps that leaves others as they are.
+    let config = layers.over_config(&base)?;
     layers.check_steps(&base)?;
-    Ok(layers.over_config(&base)?)
+    Ok(config)
 }
 
 /// Makes the phantom set, shows pairs of the starter model, trains as long as the minutes allow, samples and writes the page. An interrupted

@@ -50,15 +50,17 @@ pub(super) const MOST_EPOCHS: f64 = 4_000.0;
 /// The steps of the guider, as a share of those of the image network, as in configs/compare and configs/hq.toml: masks are simpler than images.
 pub(super) const GUIDER_SHARE: f64 = 0.5;
 
-/// The most validations of a training.
+/// The most validations of the image network, and the fewest: a curve of fewer points shows neither a network that stopped learning nor one that
+/// collapsed. The guider, with half of the steps, has half as many.
 pub(super) const VALIDATIONS: usize = 20;
+const LEAST_VALIDATIONS: usize = 4;
 
 /// The most previews of a training, and the most of its time that they may take: a rule of thumb.
 pub(super) const PREVIEWS: usize = 8;
 pub(super) const PREVIEW_SHARE: f64 = 0.1;
 
-/// The least steps between two validations.
-pub(super) const LEAST_BETWEEN_VALIDATIONS: usize = 500;
+/// The least steps between two validations, unless the training is too short for [`LEAST_VALIDATIONS`] then.
+const LEAST_BETWEEN_VALIDATIONS: usize = 500;
 
 /// Steps that the average of weights looks back, as a share of the training (configs/compare and configs/hq.toml: a fifteenth).
 pub(super) const AVERAGED_SHARE: f64 = 1.0 / 15.0;
@@ -245,6 +247,11 @@ impl Facts {
         (shape, images)
     }
 
+    /// Steps between two validations of a training of so many steps; the last step is validated in any case.
+    pub(super) fn between_validations(steps: usize) -> usize {
+        (steps / VALIDATIONS).max(LEAST_BETWEEN_VALIDATIONS).min(steps / LEAST_VALIDATIONS).max(1)
+    }
+
     /// Images in a batch: a micro-batch of four for each worker, at least eight and at most 32.
     pub fn batch_size(&self) -> usize {
         (IMAGES_OF_A_WORKER * self.threads).clamp(8, 32)
@@ -307,6 +314,18 @@ pub(super) mod tests {
         assert_eq!(widths(1000, 0.5), WIDTHS[1]);
         assert_eq!(widths(1000, 20.0), WIDTHS[2]);
         assert_eq!(widths(FEW_PAIRS - 1, 20.0), WIDTHS[0]);
+    }
+
+    #[test]
+    fn short_trainings_are_validated_four_times_and_long_ones_as_before() {
+        for steps in 1..60_000_usize {
+            let between = Facts::between_validations(steps);
+            assert!(steps / between >= LEAST_VALIDATIONS.min(steps), "{steps} steps, {between} between validations");
+            if steps >= LEAST_VALIDATIONS * LEAST_BETWEEN_VALIDATIONS {
+                assert_eq!(between, (steps / VALIDATIONS).max(LEAST_BETWEEN_VALIDATIONS), "{steps}");
+            }
+        }
+        assert_eq!([3, 600, 1999].map(Facts::between_validations), [1, 150, 499]);
     }
 
     #[test]

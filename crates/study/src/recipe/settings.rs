@@ -1,9 +1,8 @@
 //! The settings of a plan, each with its reason. The numbers in them are those of the rules.
 
 use crate::recipe::rules::{
-    AVERAGED_SHARE, FEW_PAIRS, Facts, GUIDER_SHARE, IMAGES_OF_A_WORKER, LEARNING_RATE, LEAST_BETWEEN_VALIDATIONS,
-    LEAST_LESION_AT_64, Length, MOST_EPOCHS, MOST_UNLABELLED, OPTIMIZER, SIZES, Shape, VALIDATIONS, WARM_UP_SHARE,
-    WORSE_SHARE,
+    AVERAGED_SHARE, FEW_PAIRS, Facts, GUIDER_SHARE, IMAGES_OF_A_WORKER, LEARNING_RATE, LEAST_LESION_AT_64, Length,
+    MOST_EPOCHS, MOST_UNLABELLED, OPTIMIZER, SIZES, Shape, VALIDATIONS, WARM_UP_SHARE, WORSE_SHARE,
 };
 
 /// A setting with its reason.
@@ -157,7 +156,7 @@ impl Facts {
         let steps = length.steps;
         let add = |key, value: String, reason: String| Setting { section: "train", key, value, reason };
         let (batch, averaged) = (self.batch_size(), (AVERAGED_SHARE * steps as f64).max(10.0));
-        let between = (steps / VALIDATIONS).max(LEAST_BETWEEN_VALIDATIONS);
+        let between = Self::between_validations(steps);
         let share = |share: f64| ((steps as f64 * share).round() as usize).max(1);
         let mut settings = vec![
             add(
@@ -192,7 +191,11 @@ impl Facts {
             ),
             add("min_snr_gamma", "20.0".to_owned(), "measured on LGG".to_owned()),
             add("min_snr_members", "\"image\"".to_owned(), "weights on masks make empty masks rare".to_owned()),
-            add("validate_every", between.to_string(), format!("at most {VALIDATIONS} times")),
+            add(
+                "validate_every",
+                between.to_string(),
+                format!("validations of the image network: {}", steps.div_ceil(between)),
+            ),
             add(
                 "validation_samples",
                 "48".to_owned(),
@@ -365,5 +368,6 @@ mod tests {
         for key in ["resize", "group_column", "mask_threshold", "unlabelled_share", "condition_dropout"] {
             assert_eq!(value(&settings, key), None, "{key}");
         }
+        assert_eq!(value(&settings, "validate_every").as_deref(), Some("25"));
     }
 }

@@ -47,8 +47,10 @@ impl Layers {
 
     /// As [`load`](Self::load), for a training that a user asks for: refuses what [`check_steps`](Self::check_steps) refuses.
     pub fn load_for_training(&self) -> Result<Config, ConfigError> {
+        // A wrong value is told as one, and not as a number of steps that leaves others as they are.
+        let config = self.load()?;
         self.check_steps(&Self { file: self.file.clone(), sets: Vec::new() }.load()?)?;
-        self.load()
+        Ok(config)
     }
 
     /// Refuses `--set train.steps=N` above a configuration in which a network has a number of steps of its own, which would stay as it is.
@@ -145,7 +147,7 @@ impl Layers {
         add_ddpm_defaults(&mut table);
         Value::Table(table).try_into().map_err(|error: toml::de::Error| ConfigError::Invalid {
             place: "the configuration".to_owned(),
-            message: first_line(error.message()),
+            message: plain(error.message()),
             hint: None,
         })
     }
@@ -199,7 +201,7 @@ fn invalid(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
     let line = offset.map_or(1, |offset| text[..offset.min(text.len())].matches('\n').count() + 1);
     ConfigError::Invalid {
         place: format!("{}:{line}", path.display()),
-        message: first_line(error.message()),
+        message: plain(error.message()),
         hint: unknown.and_then(|name| nearest(name, error.message())),
     }
 }
@@ -220,7 +222,7 @@ fn apply<C: DeserializeOwned>(table: &mut Table, set: &str) -> Result<(), Config
     insert(&mut alone, key, value.clone());
     if let Err(error) = Value::Table(alone).try_into::<C>() {
         let name = unknown_field(error.message());
-        return Err(invalid(first_line(error.message()), name.and_then(|name| nearest(name, error.message()))));
+        return Err(invalid(plain(error.message()), name.and_then(|name| nearest(name, error.message()))));
     }
     insert(table, key, value);
     Ok(())
@@ -243,8 +245,25 @@ fn insert(table: &mut Table, key: &str, value: Value) {
     }
 }
 
-fn first_line(message: &str) -> String {
-    message.lines().next().unwrap_or_default().to_owned()
+/// The first line of serde's message, with what is expected in words of a configuration instead of types of a program.
+fn plain(message: &str) -> String {
+    let line = message.lines().next().unwrap_or_default();
+    // What a set of words says of a number or a list. Neither message names the value: the place does.
+    if line == "wanted string or table" || line.ends_with(", expected string only") {
+        return "expected one of the words that docs/CONFIG.md lists for this key".to_owned();
+    }
+    // Unknown names come with the known ones, which need no other words.
+    let invalid = line.strip_prefix("invalid ").and_then(|rest| rest.rsplit_once(", expected "));
+    let Some((found, expected)) = invalid else { return line.to_owned() };
+    let words = match expected {
+        "usize" | "u64" | "u32" | "u16" | "u8" => "a whole number that is not negative",
+        "f64" | "f32" => "a number",
+        "a boolean" => "true or false",
+        "a sequence" => "a list in square brackets, such as [1, 2]",
+        other if other.starts_with("struct ") => "a section of keys",
+        other => other,
+    };
+    format!("invalid {found}, expected {words}")
 }
 
 /// The name in serde's "unknown field `name`, expected ..".
@@ -317,6 +336,9 @@ mod tests {
         let train = load(&["train.steps=400", "train.model_x_steps=300"]).unwrap().train;
         assert_eq!((train.steps, train.model_x_steps), (400, Some(300)));
         assert_eq!(load(&["train.model_x_steps=300"]).unwrap().train.steps, 2600);
+        // A value that is no number is told first.
+        let message = load(&["train.steps=many"]).unwrap_err().to_string();
+        assert!(message.starts_with("--set train.steps=many: ") && !message.contains("model_x_steps"), "{message}");
         assert_eq!(load(&["train.log_every=3"]).unwrap().train.model_x_steps, Some(1500));
         // Without a number of its own, model_x takes that of all networks.
         std::fs::write(&file, "[train]\nsteps = 2600\n").unwrap();
@@ -329,6 +351,27 @@ mod tests {
         assert!(message.starts_with("my.toml:3:") && message.contains("invalid type"), "{message}");
         let message = from_text("method = \"pigs\"\n").unwrap_err().to_string();
         assert!(message.starts_with("my.toml:1: unknown variant `pigs`"), "{message}");
+    }
+
+    /// Each message names the key with its value, and what a user could write instead.
+    #[test]
+    fn wrong_values_are_told_in_words_of_the_configuration() {
+        for (set, expected) in [
+            ("train.steps=many", "string \"many\", expected a whole number that is not negative"),
+            ("train.steps=-5", "integer `-5`, expected a whole number that is not negative"),
+            ("train.learning_rate=high", "string \"high\", expected a number"),
+            ("model_x.block_out_channels=32", "integer `32`, expected a list in square brackets, such as [1, 2]"),
+            ("model_y.block_out_channels=[32, wide]", "expected a list in square brackets"),
+            ("model_y.dropout=high", "string \"high\", expected a number"),
+            ("sample.clip_sample=yes", "string \"yes\", expected true or false"),
+            ("method=pigs", "unknown variant `pigs`, expected one of `pig`"),
+            ("method=3", "expected one of the words that docs/CONFIG.md lists"),
+            ("train=3", "integer `3`, expected a section of keys"),
+        ] {
+            let layers = Layers { file: None, sets: vec![set.to_owned()] };
+            let message = layers.load().unwrap_err().to_string();
+            assert!(message.starts_with(&format!("--set {set}: ")) && message.contains(expected), "{message}");
+        }
     }
 
     #[test]
