@@ -9,7 +9,7 @@ use pig_files::Owner;
 use pig_report::Chart;
 use pig_segment::config::SegmentFile;
 use pig_train::{
-    Config,
+    Config, matched,
     metrics_log::{self, Line},
     run_dir::RunDir,
     watch::Watched,
@@ -101,7 +101,10 @@ pub(crate) struct Generator {
     pub(crate) makes_masks: bool,
     pub(crate) takes_masks: bool,
     pub(crate) steps: usize,
+    /// The scale with which it is sampled if nothing else is asked for.
     pub(crate) guidance: f64,
+    /// Whether this scale was found by `sample.match_contrast`.
+    pub(crate) is_matched: bool,
     pub(crate) classes: Vec<String>,
     pub(crate) slices: usize,
 }
@@ -140,7 +143,7 @@ impl Run {
             size: kind.size(),
             state,
             networks,
-            generator: kind.generator(),
+            generator: kind.generator(&run),
             watched,
             settings: kind.settings(),
             lines,
@@ -262,14 +265,15 @@ impl Kind {
         }
     }
 
-    fn generator(&self) -> Option<Generator> {
+    fn generator(&self, run: &RunDir) -> Option<Generator> {
         let Self::Generator(config) = self else { return None };
         let data = &config.data;
         Some(Generator {
             makes_masks: config.method.makes_masks(),
             takes_masks: config.takes(pig_train::config::GivenKind::Masks),
             steps: config.sample.num_inference_steps,
-            guidance: config.sample.guidance_scale,
+            guidance: matched::scale(run, config),
+            is_matched: config.sample.match_contrast,
             classes: if data.has_several_classes() {
                 data.classes.iter().map(|class| class.name.clone()).collect()
             } else {

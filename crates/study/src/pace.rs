@@ -1,7 +1,7 @@
 //! How long trainings and samplings take, and as many training steps as fit into a time, from what the machine does in a few of them.
 
 use crate::plan::{NetworkPlan, Plan};
-use pig_train::{Config, Result, config::TrainConfig, passes::passes, preview, trainer::PREVIEWS_WITH_RAW};
+use pig_train::{Config, Result, config::TrainConfig, matching, passes::passes, preview, trainer::PREVIEWS_WITH_RAW};
 
 /// The share of the time that is left free: steps that are measured alone are faster than those of a long training.
 pub(crate) const MARGIN: f64 = 0.1;
@@ -39,7 +39,7 @@ pub(crate) fn fitted(
     samples: usize,
 ) -> Result<(TrainConfig, Pace)> {
     let forward = forward_seconds(config, networks);
-    let sampling = samples as f64 * sample_seconds(config, &forward)? + previews_seconds(config, &forward)?;
+    let sampling = samples as f64 * sample_seconds(config, &forward)? + sampled_in_training(config, &forward)?;
     let training = (1.0 - MARGIN) * (60.0 * minutes - elapsed - PAGES - sampling).max(1.0);
     let whole: f64 = networks.iter().map(|network| network.seconds_a_step * network.cost.steps as f64).sum();
     let images: usize = networks.iter().map(|network| network.cost.images).sum();
@@ -64,6 +64,21 @@ fn previews_seconds(config: &Config, forward: &[f64]) -> Result<f64> {
     Ok(previewed(config) as f64 * sample_seconds(&preview::settings(config), forward)?)
 }
 
+/// Seconds of all sampling in a training: that of previews, and that by which `sample.match_contrast` finds its scale.
+fn sampled_in_training(config: &Config, forward: &[f64]) -> Result<f64> {
+    let matching = if config.sample.match_contrast { matching_seconds(config, forward)? } else { 0.0 };
+    Ok(previews_seconds(config, forward)? + matching)
+}
+
+/// Seconds in which `sample.match_contrast` finds its scale.
+///
+/// # Errors
+/// When the noise levels of sampling are not possible.
+pub(crate) fn matching_seconds(config: &Config, forward: &[f64]) -> Result<f64> {
+    let tried = matching::all_settings(config);
+    tried.iter().map(|tried| Ok(matching::PAIRS as f64 * sample_seconds(tried, forward)?)).sum()
+}
+
 /// Seconds of the sampling of one preview, without a second version of the network.
 ///
 /// # Errors
@@ -83,13 +98,13 @@ pub(crate) fn sample_seconds(config: &Config, forward: &[f64]) -> Result<f64> {
 }
 
 /// Seconds of a training whose networks, in the order of training, take so many seconds a step, and so many an image's forward pass: its
-/// steps, and the pairs of its previews.
+/// steps, the pairs of its previews, and those by which `sample.match_contrast` finds its scale.
 ///
 /// # Errors
 /// When the noise levels of sampling are not possible.
 pub(crate) fn training_seconds(config: &Config, step_seconds: &[f64], forward: &[f64]) -> Result<f64> {
     let steps = config.trained_roles().zip(step_seconds).map(|(role, seconds)| config.steps(role) as f64 * seconds);
-    Ok(steps.sum::<f64>() + previews_seconds(config, forward)?)
+    Ok(steps.sum::<f64>() + sampled_in_training(config, forward)?)
 }
 
 /// Seconds of one image's forward pass through each network, in the order of training.
@@ -171,6 +186,10 @@ mod tests {
         close(seconds(&config), 500.0 + 80.0 * 50.0 * 0.017);
         config.train.preview_every = 0;
         close(seconds(&config), 500.0);
+        // 128 pairs in 20 steps without guidance, and 128 with it.
+        (config.sample.guidance_scale, config.sample.match_contrast) = (1.0, true);
+        (config.sample.num_inference_steps, config.sample.autoguidance.scale) = (20, 1.0);
+        close(seconds(&config), 500.0 + 128.0 * 20.0 * (0.01 + 0.017));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::{
     observer::{Observer, Quiet},
     run_data::RunData,
     run_dir::RunDir,
+    samples::Samples,
 };
 use pig_data::{Preparation, PreparedSet, read::gray};
 use pig_metrics::{
@@ -42,6 +43,18 @@ pub fn prepared_pair(set: &PreparedSet, index: usize) -> Result<PlainPair> {
         mask: set.labels(index)?,
         group: Some(set.groups[index].clone()),
     })
+}
+
+/// Samples as pairs, with masks as `pig sample` would write them, and images as far as a file can hold them: within [-1, 1]. The slices of a volume
+/// have no group.
+pub(crate) fn sampled_pairs(config: &Config, samples: &Samples) -> Vec<PlainPair> {
+    let shown = |image: &[f32]| -> Vec<f32> { image.iter().map(|value| value.clamp(-1.0, 1.0)).collect() };
+    let pair = |(image, mask): (&Vec<f32>, &Vec<f32>)| PlainPair {
+        image: gray(&shown(image), config.data.channels.count()),
+        mask: config.clean_mask(mask).mask,
+        group: None,
+    };
+    samples.images.iter().zip(&samples.masks).map(pair).collect()
 }
 
 /// The generated image of `seed` as it was written to `out`: values in [-1, 1] of shape (height, width, channels).

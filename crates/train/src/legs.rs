@@ -4,6 +4,7 @@ use crate::{
     Config, Error, Result,
     checkpoint::Store,
     config::require,
+    matched,
     run_dir::{CONFIG, Leg, RunDir, config_sha256, now},
 };
 use std::collections::BTreeMap;
@@ -60,6 +61,7 @@ pub(crate) fn begin(run: &RunDir, steps: usize) -> Result<Option<String>> {
     provenance.config_sha256 = config_sha256(&text);
     provenance.legs.push(Leg { started: now(), from, config_sha256: before });
     run.replace_provenance(&provenance)?;
+    matched::forget(run)?;
     pig_files::write(&run.path().join(CONFIG), text.as_bytes())?;
     let each = longer.trained_roles().map(|role| format!("{} to {} steps", role.name(), longer.steps(role)));
     Ok(Some(format!("trains {}; the learning rate warms up again", each.collect::<Vec<_>>().join(", "))))

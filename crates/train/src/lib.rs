@@ -30,6 +30,8 @@ pub mod loaded;
 pub mod locked;
 pub mod logged;
 pub mod mark;
+pub mod matched;
+pub mod matching;
 pub mod memory;
 pub mod meter;
 pub mod methods;

@@ -5,7 +5,7 @@ use crate::{
     autoguided::with_weak,
     config::Layers,
     latents::LatentSpace,
-    methods,
+    matched, methods,
     networks::{LoadedNetworks, Networks},
     run_dir::RunDir,
 };
@@ -39,6 +39,7 @@ impl LoadedRun {
         let trained = run.config()?;
         let config = sample_settings(&trained, sets)?;
         let loaded = with_weak(methods::load(path, &config, device)?, path, &config, device)?;
+        let config = matched::resolved(&run, config)?;
         Self::of(run, config, loaded)
     }
 

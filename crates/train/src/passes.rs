@@ -7,7 +7,7 @@ use crate::{
 
 /// Forward passes through the network of `role` in which one sample is made, from noise or for a mask: one for each evaluation of the sampler,
 /// and a second one where classifier-free guidance acts. Autoguidance adds as many through the worse network, which count like those of the
-/// network itself. `sample.second_pass` makes images, and so takes the network that makes them, twice; images for a given mask are made once. The
+/// network itself. The scale that `sample.match_contrast` finds may turn out to be none; its passes are counted. `sample.second_pass` makes images, and so takes the network that makes them, twice; images for a given mask are made once. The
 /// autoencoder of `ldm` decodes once.
 ///
 /// Of `sample.guidance_interval`, the steps of the schedule that lie in it are counted. `sample.guide_every` leaves passes of the guider out
@@ -21,7 +21,8 @@ pub fn passes(config: &Config, role: Role) -> Result<usize> {
     }
     let sample = &config.sample;
     let has_null = config.method.is_mask_conditioned() && role != Role::ModelX;
-    let with_null = if has_null && sample.guidance_scale != 1.0 { 2 } else { 1 };
+    let may_guide = sample.guidance_scale != 1.0 || sample.match_contrast;
+    let with_null = if has_null && may_guide { 2 } else { 1 };
     let is_moved = sample.autoguidance.is_on() && sample.autoguidance.members.have(role);
     let with_weak = if is_moved { 2 } else { 1 };
     let (schedule, timesteps) = config.levels()?;
@@ -52,6 +53,8 @@ mod tests {
         assert_eq!(found(&[]), [("model_x", 8), ("model_y", 8)]);
         // The guider has no null condition.
         assert_eq!(found(&[null]), [("model_x", 8), ("model_y", 16)]);
+        let matched = ["sample.match_contrast=true", "train.condition_dropout=0.1"];
+        assert_eq!(found(&matched), [("model_x", 8), ("model_y", 16)]);
         assert_eq!(found(&[weak]), [("model_x", 16), ("model_y", 16)]);
         assert_eq!(found(&[weak, &image]), [("model_x", 8), ("model_y", 16)]);
         assert_eq!(found(&[weak, &mask]), [("model_x", 16), ("model_y", 8)]);

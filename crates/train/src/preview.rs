@@ -32,12 +32,13 @@ pub fn sampled(config: &Config) -> usize {
     config.train.watch_samples.min(MOST_PIXELS / (height * width).max(1)).max(PAIRS)
 }
 
-/// The settings with which previews of a training with `config` are sampled: at most 50 steps, and no autoguidance, whose worse networks
-/// previews do not read.
+/// The settings with which previews of a training with `config` are sampled: at most 50 steps, no autoguidance, whose worse networks
+/// previews do not read, and no guidance by a scale that is found at the end of the training.
 pub fn settings(config: &Config) -> Config {
     let mut config = config.clone();
     config.sample.num_inference_steps = config.sample.num_inference_steps.min(STEPS);
     config.sample.autoguidance = Autoguidance::default();
+    config.sample.match_contrast = false;
     config
 }
 

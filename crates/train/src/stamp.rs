@@ -35,6 +35,8 @@ pub(crate) fn stamp(
             if !sample.second_pass || given.is_some() {
                 settings.remove("second_pass");
             }
+            // The scale that was found is recorded, and the same one given by hand makes the same pairs.
+            settings.remove("match_contrast");
             if sample.guidance_interval.is_none() {
                 settings.remove("guidance_interval");
             }

@@ -9,7 +9,7 @@ use crate::{
     init::{self, check_split, preconditioning},
     legs,
     logged::Logged,
-    memory,
+    matching, memory,
     methods::{
         objective::{Context, Objective, ObjectiveTask},
         teachers::Teachers,
@@ -327,6 +327,13 @@ fn train_networks(
             return Ok(outcome);
         }
         teachers.load(run.path(), config, role, device)?;
+    }
+    if config.sample.match_contrast
+        && ranks.is_first()
+        && matching::find(run, &run_data.set, device, observer)? == Outcome::Interrupted
+    {
+        note(observer, format!("stopped; continue with: pig train --resume {}", run.path().display()));
+        return Ok(Outcome::Interrupted);
     }
     let masks = if config.method.needs_masks() { "--training-masks " } else { "" };
     let run = run.path().display();

@@ -2,7 +2,7 @@
 
 use crate::{
     Config, Result,
-    evaluate::{PlainPair, agreement, agreement_of},
+    evaluate::{agreement, agreement_of, sampled_pairs},
     pictures::spread,
     samples::Samples,
     sets::Sets,
@@ -93,12 +93,7 @@ impl<'a> Watch<'a> {
             return Ok(watched);
         }
         let data = &self.config.data;
-        let pair = |(image, mask): (&Vec<f32>, &Vec<f32>)| PlainPair {
-            image: gray(image, data.channels.count()),
-            mask: self.config.clean_mask(mask).mask,
-            group: None,
-        };
-        let pairs: Vec<PlainPair> = samples.images.iter().zip(&samples.masks).map(pair).collect();
+        let pairs = sampled_pairs(self.config, samples);
         let held_out = self.sets.validation;
         let real = held_out.subset(&spread(held_out, MOST_PAIRS).collect::<Vec<_>>());
         let mut watched = watched.with_contrasts(agreement(self.config, &pairs, Some(&real))?);

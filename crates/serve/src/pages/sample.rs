@@ -128,6 +128,9 @@ pub(crate) async fn start(State(app): State<App>, Form(form): Form<SampleForm>) 
                 .to_vec();
         // What the run says anyway stays unsaid, so that the pairs are those of the plain command.
         if form.guidance != generator.guidance {
+            if generator.is_matched {
+                args.push("--set=sample.match_contrast=false".to_owned());
+            }
             args.push(format!("--set=sample.guidance_scale={}", form.guidance));
         }
         if form.source == "mask" {

@@ -2,11 +2,11 @@
 
 use crate::{
     budget::budget,
-    pace::{MARGIN, fitted, forward_seconds, preview_seconds},
+    pace::{MARGIN, fitted, forward_seconds, matching_seconds, preview_seconds},
     plan::{NetworkPlan, measured},
     recipe::{
         described::{Recipe, Request},
-        rules::{Facts, Length, PREVIEW_SHARE, PREVIEWS, Shape, needed_images},
+        rules::{Facts, Length, MATCHING_SHARE, PREVIEW_SHARE, PREVIEWS, Shape, needed_images},
         settings::Setting,
         text,
     },
@@ -114,18 +114,24 @@ pub fn recipe(request: &Request, device: &Device, observer: &dyn Observer) -> Re
 /// The sections of a plan in their order.
 const ORDER: [&str; 6] = ["data", "preconditioning", "model_x", "model_y", "train", "sample"];
 
-/// As many previews as fit into their share of the time; if not even one does, previews that measure nothing.
+/// As many previews as fit into their share of the time; if not even one does, previews that measure nothing. Likewise the search for a scale of
+/// guidance.
 fn watching(known: &Timed, seconds: f64) -> Result<Length> {
-    let each = preview_seconds(&known.config, &forward_seconds(&known.config, &known.networks))?;
-    let previews = (PREVIEW_SHARE * seconds / each.max(1e-9)) as usize;
-    Ok(Length { steps: SOME_STEPS, is_capped: false, previews: previews.clamp(1, PREVIEWS), watches: previews > 0 })
+    let forward = forward_seconds(&known.config, &known.networks);
+    let previews = (PREVIEW_SHARE * seconds / preview_seconds(&known.config, &forward)?.max(1e-9)) as usize;
+    Ok(Length {
+        previews: previews.clamp(1, PREVIEWS),
+        watches: previews > 0,
+        matches: matching_seconds(&known.config, &forward)? <= MATCHING_SHARE * seconds,
+        ..SOME
+    })
 }
 
 /// Steps of a configuration whose steps are only measured.
 const SOME_STEPS: usize = 1000;
 
 /// The length of a configuration whose steps are only measured.
-const SOME: Length = Length { steps: SOME_STEPS, is_capped: false, previews: PREVIEWS, watches: true };
+const SOME: Length = Length { steps: SOME_STEPS, is_capped: false, previews: PREVIEWS, watches: true, matches: true };
 
 /// What decides a plan, and the pairs.
 fn facts(request: &Request, observer: &dyn Observer) -> Result<(Facts, Dataset)> {

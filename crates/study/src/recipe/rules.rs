@@ -59,6 +59,13 @@ const LEAST_VALIDATIONS: usize = 4;
 pub(super) const PREVIEWS: usize = 8;
 pub(super) const PREVIEW_SHARE: f64 = 0.1;
 
+/// The most of a training's time that the search for a scale of guidance may take: a rule of thumb.
+pub(super) const MATCHING_SHARE: f64 = 0.1;
+
+/// The share of conditions that are dropped, so that the image network knows what guidance needs: that of the trainings with which `match_contrast`
+/// was measured.
+pub(super) const CONDITION_DROPOUT: f64 = 0.1;
+
 /// The least steps between two validations, unless the training is too short for [`LEAST_VALIDATIONS`] then.
 const LEAST_BETWEEN_VALIDATIONS: usize = 500;
 
@@ -137,6 +144,8 @@ pub struct Length {
     pub previews: usize,
     /// Whether previews also measure agreement and copies, which takes four times as long.
     pub watches: bool,
+    /// Whether the training ends with a search for the scale of guidance.
+    pub matches: bool,
 }
 
 /// Images that the image network should see of pictures of this height and width.

@@ -305,6 +305,18 @@ impl Config {
             sample.guidance_scale,
             "1 without train.condition_dropout: the network never saw the null condition",
         )?;
+        require(
+            !sample.match_contrast || self.train.condition_dropout > 0.0,
+            "sample.match_contrast",
+            sample.match_contrast,
+            "false without train.condition_dropout: the network never saw the null condition",
+        )?;
+        require(
+            !sample.match_contrast || sample.guidance_scale == 1.0,
+            "sample.guidance_scale",
+            sample.guidance_scale,
+            "1 with sample.match_contrast, which finds the scale; for a scale of your own, set sample.match_contrast to false",
+        )?;
         self.check_autoguidance()?;
         require(
             self.model_y.conditioning != Conditioning::Xprev || !sample.guide_threshold,

@@ -111,6 +111,9 @@ pub struct SampleConfig {
     /// Scale of the classifier-free guidance of the image network: 1 for none. With a larger scale images follow the mask more
     /// strictly. Any scale but 1 costs a second forward pass and needs `train.condition_dropout`.
     pub guidance_scale: f64,
+    /// Take the scale of guidance with which lesions of generated pairs have the contrast of real ones, from 1 (none) to 3. It is found at the end of the
+    /// training with twice 128 pairs, and kept in the run. Needs `train.condition_dropout`, and leaves `guidance_scale` at 1.
+    pub match_contrast: bool,
     /// The least and the greatest noise level, sigma = sqrt(1 - alpha_bar) / sqrt(alpha_bar), at which `guidance_scale` and `autoguidance`
     /// act; at all levels without this key. Guidance at high noise narrows what is made (Kynkaanniemi et al. 2024).
     pub guidance_interval: Option<[f64; 2]>,
@@ -166,6 +169,7 @@ impl Default for SampleConfig {
             clip_sample: false,
             set_alpha_to_one: true,
             guidance_scale: 1.0,
+            match_contrast: false,
             guidance_interval: None,
             autoguidance: Autoguidance::default(),
             second_pass: false,

@@ -62,6 +62,9 @@ impl Join {
         let hashes = vec![model_x.description.sha256.clone(), model_y.sha256()];
         let guidance = config.sample.autoguidance.scale;
         require(guidance == 1.0, "sample.autoguidance.scale", guidance, "1 with --model-x or --model-y")?;
+        let is_matched = config.sample.match_contrast;
+        let expected = "false with --model-x or --model-y, for which no scale was found; give sample.guidance_scale";
+        require(!is_matched, "sample.match_contrast", is_matched, expected)?;
         LoadedRun::of(run_dir, config, LoadedNetworks { networks: Box::new(networks), hashes, latents: None })
     }
 }
