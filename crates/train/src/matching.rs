@@ -4,13 +4,14 @@
 use crate::{
     Config, Result,
     evaluate::{agreement, sampled_pairs},
+    given::GivenSet,
     loaded::LoadedRun,
     matched::{Matched, TRIED},
     observer::{Event, Observer, Outcome, note, warn},
     pictures::spread,
     run_dir::RunDir,
     sampler::Sampler,
-    samples::{Given, Samples},
+    samples::Samples,
     stop::Stop,
 };
 use burn::tensor::Device;
@@ -35,15 +36,25 @@ pub fn all_settings(config: &Config) -> [Config; 2] {
 }
 
 /// Measures the scale of a run whose networks are trained, if that was not done, and keeps it in the run. `real` are its real pairs. Methods that
-/// make images for masks alone make them for masks of these.
+/// make images for masks alone make them for masks of `training`, its training pairs, evenly spread.
 ///
 /// # Errors
 /// When the run cannot be read or written, or pairs cannot be measured.
-pub(crate) fn find(run: &RunDir, real: &PreparedSet, device: &Device, observer: &dyn Observer) -> Result<Outcome> {
+pub(crate) fn find(
+    run: &RunDir,
+    (real, training): (&PreparedSet, &PreparedSet),
+    device: &Device,
+    observer: &dyn Observer,
+) -> Result<Outcome> {
     if Matched::read(run)?.is_some() {
         return Ok(Outcome::Finished);
     }
     let loaded = LoadedRun::open(run.path(), &["sample.match_contrast=false".to_owned()], device)?;
+    let given = if loaded.config.method.needs_masks() {
+        GivenSet::Cases(training.subset(&spread(training, PAIRS).collect::<Vec<_>>()))
+    } else {
+        GivenSet::Nothing
+    };
     let stop = Stop::new(observer);
     let (mut done, total) = (0, TRIED.len() * PAIRS);
     observer.event(Event::Begin { stage: "guidance".to_owned(), total, done });
@@ -54,7 +65,7 @@ pub(crate) fn find(run: &RunDir, real: &PreparedSet, device: &Device, observer: 
     let (mut contrast, mut of_real) = ([None; 2], None);
     for (scale, contrast) in TRIED.into_iter().zip(&mut contrast) {
         let config = settings(&loaded.config, scale);
-        let Some(samples) = sampled(&loaded, &config, real, (device, &stop), &mut tell)? else {
+        let Some(samples) = sampled(&loaded, &config, &given, (device, &stop), &mut tell)? else {
             observer.event(Event::End);
             return Ok(Outcome::Interrupted);
         };
@@ -75,24 +86,15 @@ pub(crate) fn find(run: &RunDir, real: &PreparedSet, device: &Device, observer: 
 fn sampled(
     loaded: &LoadedRun,
     config: &Config,
-    real: &PreparedSet,
+    given: &GivenSet,
     (device, stop): (&Device, &Stop<'_>),
     tell: &mut dyn FnMut(usize),
 ) -> Result<Option<Samples>> {
     let sampler = Sampler::new(config, loaded.networks.as_ref(), device)?.until(stop);
     let ids: Vec<u64> = (FIRST_ID..).take(PAIRS).collect();
-    let chosen: Vec<usize> = spread(real, PAIRS).cycle().take(PAIRS).collect();
     let mut all = Samples { masks: Vec::new(), images: Vec::new() };
-    let batch = config.sample.batch_size;
-    for (ids, chosen) in ids.chunks(batch).zip(chosen.chunks(batch)) {
-        let samples = if config.method.needs_masks() {
-            let masks = chosen.iter().map(|&index| real.mask(index));
-            let masks: Vec<Vec<f32>> = masks.collect::<std::result::Result<_, _>>()?;
-            let masks: Vec<&[f32]> = masks.iter().map(Vec::as_slice).collect();
-            sampler.sample(Given::Masks(&masks), ids, &mut |_| stop.ask())?
-        } else {
-            sampler.sample(Given::Nothing, ids, &mut |_| stop.ask())?
-        };
+    for ids in ids.chunks(config.sample.batch_size) {
+        let samples = given.sample(&sampler, ids, device, &mut |_| stop.ask())?;
         if stop.is_set() {
             return Ok(None);
         }

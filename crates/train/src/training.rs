@@ -330,7 +330,7 @@ fn train_networks(
     }
     if config.sample.match_contrast
         && ranks.is_first()
-        && matching::find(run, &run_data.set, device, observer)? == Outcome::Interrupted
+        && matching::find(run, (&run_data.set, &training), device, observer)? == Outcome::Interrupted
     {
         note(observer, format!("stopped; continue with: pig train --resume {}", run.path().display()));
         return Ok(Outcome::Interrupted);

@@ -31,7 +31,7 @@ fn sets<'a>(more: &[&'a str]) -> Vec<&'a str> {
 }
 
 /// What is kept is what `pig sample` measures of the written pairs of the same ids: a file of 8 bits is all that differs. Methods that need masks
-/// make images for those of the run.
+/// make images for those of the training pairs.
 #[test]
 fn the_contrasts_are_those_of_pairs_that_are_sampled_with_each_scale() {
     let folder = folder_of_corners();
@@ -57,9 +57,7 @@ fn the_contrasts_are_those_of_pairs_that_are_sampled_with_each_scale() {
             };
             let agreement = generate(&asked, &device(), &Silent).unwrap().agreement.unwrap();
             let mean = agreement.generated.estimate.unwrap().mean;
-            // seg-guided takes masks of training pairs in order here, and of all pairs evenly spread there.
-            let most = if name == "pig" { 0.01 } else { 0.2 };
-            assert!((mean - expected.unwrap()).abs() < most, "{name}, scale {scale}: {mean}, kept {found:?}");
+            assert!((mean - expected.unwrap()).abs() < 0.01, "{name}, scale {scale}: {mean}, kept {found:?}");
             let real = agreement.real.unwrap().estimate.unwrap().mean;
             assert!((real - found.contrast_real.unwrap()).abs() < 1e-9, "{name}: {real}, kept {found:?}");
         }
