@@ -5,9 +5,9 @@
     python3 experiments/recompute_table.py OUT/cases.csv --arms FIRST SECOND
 
 Needs only Python's standard library, and shares nothing with pig but the definitions: the primary table has Dice on slices with a lesion
-(mean within each patient and segmenter, over segmenters, over patients), its difference to real pairs alone with interval, p and p by
+(mean within each patient and segmenter, over the segmenters of a generator, over generators, over patients), its difference to real pairs alone with interval, p and p by
 Holm's method, the detectable difference, and the share of slices without a lesion in which something is found. The interval is a
-bootstrap over patients and segmenters (from three folds on: over whole folds), whose draws come from SplitMix64, so it is the same as
+bootstrap over patients and segmenters, or generators where a fold has several (from three folds on: over whole folds), whose draws come from SplitMix64, so it is the same as
 pig's to the last printed digit. The second table has the measures as the paper prints them: means over the cases of a fold, without
 empty cells, then mean and standard deviation over folds. Only folds count in which a training set has all seeds of the file.
 
@@ -76,26 +76,45 @@ def false_finding(row):
 
 
 def runs_of(rows, outcome):
-    """By fold: for each segmenter, in the order of its seed, the mean of each patient."""
+    """By fold: for each generator, for each of its segmenters, in the order of their seeds, the mean of each patient."""
     folds = {}
     for row in rows:
         value = outcome(row)
         if value is not None:
-            run = folds.setdefault(int(row["fold"]), {}).setdefault(int(row["seed"]), {})
+            generators = folds.setdefault(int(row["fold"]), {})
+            # Real pairs have no generator, and without a seed of its own an arm has one.
+            run = generators.setdefault(int(row.get("generator_seed") or 0), {}).setdefault(int(row["seed"]), {})
             run.setdefault(row["group"], []).append(value)
     mean = statistics.fmean
     return {
-        fold: [{patient: mean(values) for patient, values in runs[seed].items()} for seed in sorted(runs)]
-        for fold, runs in sorted(folds.items())
+        fold: [
+            [{patient: mean(values) for patient, values in runs[seed].items()} for seed in sorted(runs)]
+            for _, runs in sorted(generators.items())
+        ]
+        for fold, generators in sorted(folds.items())
     }
+
+
+def common(runs):
+    """The patients of all runs, in the order of their names."""
+    return sorted(set.intersection(*(set(run) for run in runs)))
+
+
+def mean_run(runs):
+    """The mean over runs of each patient whom all of them have."""
+    return {patient: statistics.fmean(run[patient] for run in runs) for patient in common(runs)}
 
 
 def patient_mean(folds):
     patients = {}
-    for runs in folds.values():
-        for run in runs:
-            for patient, value in run.items():
-                patients.setdefault(patient, []).append(value)
+    for generators in folds.values():
+        for runs in generators:
+            own = {}
+            for run in runs:
+                for patient, value in run.items():
+                    own.setdefault(patient, []).append(value)
+            for patient, values in own.items():
+                patients.setdefault(patient, []).append(statistics.fmean(values))
     return statistics.fmean(statistics.fmean(values) for values in patients.values()) if patients else None
 
 
@@ -171,8 +190,8 @@ def spread(groups):
     for runs in groups:
         if len(runs) < 2:
             continue
-        patients = sorted(set.intersection(*(set(run) for run in runs)))
-        means = {patient: statistics.fmean(run[patient] for run in runs) for patient in patients}
+        means = mean_run(runs)
+        patients = list(means)
         middle = statistics.fmean(means.values())
         for run in runs:
             own = statistics.fmean(run[patient] for patient in patients) - middle
@@ -191,6 +210,15 @@ def spread(groups):
     }
 
 
+def spreads(arms):
+    """What segmenters vary by, and generators, in arms that vary alike; an arm is by fold, as of `runs_of`."""
+    folds = [generators for arm in arms for generators in arm.values()]
+    return [
+        spread([runs for generators in folds for runs in generators]),
+        spread([[mean_run(runs) for runs in generators] for generators in folds]),
+    ]
+
+
 class Contrast:
     """First minus second; `alike` are all arms that hold the real pairs, whose trainings share one variance."""
 
@@ -198,9 +226,10 @@ class Contrast:
         folds = [fold for fold in first if fold in second]
         tables = []
         for fold in folds:
-            patients = sorted(set.intersection(*(set(run) for run in first[fold] + second[fold])))
-            sides = [[{p: run[p] for p in patients} for run in arm[fold]] for arm in (first, second)]
-            means = [[statistics.fmean(run[p] for run in side) for p in patients] for side in sides]
+            sides = [arm[fold] for arm in (first, second)]
+            patients = common([run for side in sides for runs in side for run in runs])
+            of_generators = [[mean_run(runs) for runs in side] for side in sides]
+            means = [[statistics.fmean(run[patient] for run in side) for patient in patients] for side in of_generators]
             if patients:
                 tables.append((sides, [ours - theirs for ours, theirs in zip(*means)]))
         differences = [value for _, values in tables for value in values]
@@ -227,16 +256,18 @@ class Contrast:
             patients = sum(residual**2 for residual in residuals) / count**2
             estimated.append((patients, count - 1))
             levels.append((residuals, count, 1.0))
-            shared = spread([runs for arm in alike for runs in arm.values()])
-            own = [shared if any(arm is other for other in alike) else spread(arm.values()) for arm in (first, second)]
+            shared = spreads(alike)
+            own = [shared if any(arm is other for other in alike) else spreads([arm]) for arm in (first, second)]
             parts = {}
             for (sides, values), weight in zip(tables, weights):
                 for which, side in enumerate(sides):
-                    if own[which]["degrees"]:
-                        part = parts.setdefault(id(own[which]), [own[which], 0.0, 0.0])
-                        part[1] += weight**2 * own[which]["variance"] / len(side)
-                        part[2] += weight**2 * own[which]["rest"] / (len(side) * len(values))
-                        levels.append((own[which]["residuals"], len(side), (1 - 2 * which) * weight))
+                    # Several generators contain what their segmenters vary by.
+                    found, units = own[which][len(side) > 1], len(side) if len(side) > 1 else len(side[0])
+                    if found["degrees"]:
+                        part = parts.setdefault(id(found), [found, 0.0, 0.0])
+                        part[1] += weight**2 * found["variance"] / units
+                        part[2] += weight**2 * found["rest"] / (units * len(values))
+                        levels.append((found["residuals"], units, (1 - 2 * which) * weight))
             for found, part, part_rest in parts.values():
                 runs, rest = runs + part, rest + part_rest
                 estimated.append((part, found["degrees"]))
