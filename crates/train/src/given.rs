@@ -182,7 +182,7 @@ impl GivenSet {
                 Some(sha256(&bytes))
             }
             Self::Run(other) => {
-                let settings = serde_json::to_string(&other.config.sample).unwrap_or_default();
+                let settings = other.config.sample.deciding(false);
                 Some(sha256(format!("{}{settings}", other.model_hash).as_bytes()))
             }
         })

@@ -195,6 +195,37 @@ impl SampleConfig {
         self.guidance_interval.map_or_else(Interval::default, |levels| Interval::of(schedule, levels))
     }
 
+    /// The settings as pairs record them. `is_given` says whether masks or images are given. Settings that came later and change nothing are left
+    /// out, so that a hash of the rest stays as it was and older folders can be continued.
+    pub(crate) fn recorded(&self, is_given: bool) -> serde_json::Value {
+        let mut all = serde_json::json!(self);
+        if let Some(settings) = all.as_object_mut() {
+            if !self.autoguidance.is_on() {
+                settings.remove("autoguidance");
+            }
+            // There is no second pass if masks or images are given.
+            if !self.second_pass || is_given {
+                settings.remove("second_pass");
+            }
+            // The scale that was found is recorded, and the same one given by hand makes the same pairs.
+            settings.remove("match_contrast");
+            if self.guidance_interval.is_none() {
+                settings.remove("guidance_interval");
+            }
+        }
+        all
+    }
+
+    /// Those of the settings that decide which pairs are made.
+    pub(crate) fn deciding(&self, is_given: bool) -> serde_json::Value {
+        let mut own = self.clone();
+        // Neither setting changes a pair: the batch size by construction; the background is used only to measure agreement.
+        (own.batch_size, own.agreement_background) = (1, None);
+        // The weights of the other run are a part of the model's hash, so its place does not matter.
+        own.autoguidance.run = None;
+        own.recorded(is_given)
+    }
+
     /// The settings that determine the steps of a sampling.
     pub fn sampler_settings(&self) -> SamplerSettings {
         SamplerSettings {
