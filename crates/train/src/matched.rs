@@ -68,8 +68,8 @@ impl Matched {
         Ok(pig_files::write_json(&path(run), self)?)
     }
 
-    /// What was found, for the log.
-    pub(crate) fn words(&self) -> String {
+    /// What was found, as a sentence without its full stop.
+    pub fn words(&self) -> String {
         let found = if self.scale == TRIED[0] {
             "pairs are made without guidance".to_owned()
         } else {
@@ -104,11 +104,15 @@ fn path(run: &RunDir) -> PathBuf {
     run.path().join(FILE)
 }
 
+/// What was measured for a run with the configuration `config`; none if it does not ask for it, or if nothing readable is there.
+pub fn found(run: &RunDir, config: &Config) -> Option<Matched> {
+    if config.sample.match_contrast { Matched::read(run).ok().flatten() } else { None }
+}
+
 /// The scale of guidance with which a run with the configuration `config` is sampled: that of `sample.guidance_scale`, or the one that was found. It
 /// is 1 while none was found.
 pub fn scale(run: &RunDir, config: &Config) -> f64 {
-    let found = || Matched::read(run).ok().flatten().map(|matched| matched.scale);
-    found().filter(|_| config.sample.match_contrast).unwrap_or(config.sample.guidance_scale)
+    found(run, config).map_or(config.sample.guidance_scale, |matched| matched.scale)
 }
 
 /// Forgets what was measured for a run, whose networks are about to change.

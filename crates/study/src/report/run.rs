@@ -21,6 +21,7 @@ use pig_train::{
     generation::{Request as Sampling, Summary, generate},
     given::GivenSource,
     loaded::LoadedRun,
+    matched,
     metrics_log::{self, Line},
     model_card::{further_words, start_sentence},
     observer::Observer,
@@ -53,7 +54,9 @@ pub(super) fn of_generator(
     for words in ended(&config, run) {
         page.add(Block::Warning(words));
     }
-    page.add(Block::List(losses(&config, &lines).into_iter().chain(forecast(&config, &provenance, &lines)).collect()));
+    let guidance = matched::found(run, &config);
+    let facts_of_training = losses(&config, &lines).into_iter().chain(forecast(&config, &provenance, &lines));
+    page.add(Block::List(facts_of_training.chain(guidance.map(|found| format!("{}.", found.words()))).collect()));
     let shown = if request.count == 0 { Ok(None) } else { pairs(request, run, device, observer).map(Some) };
     let mut agreement = None;
     match shown {
@@ -75,6 +78,7 @@ pub(super) fn of_generator(
         "method": config.method.word(),
         "provenance": provenance,
         "agreement": agreement,
+        "guidance": guidance,
         "last": lines.last(),
     });
     let title = format!("A generator of pairs: {}", config.method.word());
