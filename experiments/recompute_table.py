@@ -220,7 +220,7 @@ def spreads(arms):
 
 
 class Contrast:
-    """First minus second; `alike` are all arms that hold the real pairs, whose trainings share one variance."""
+    """First minus second; `alike` are all arms that hold the real pairs and no wrong masks, whose trainings share one variance."""
 
     def __init__(self, first, second, alike):
         folds = [fold for fold in first if fold in second]

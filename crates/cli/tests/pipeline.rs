@@ -263,7 +263,8 @@ fn every_preset_can_be_used() {
         success(pig(&["config", "check", "--config", preset.to_str().unwrap()]));
     }
     assert!(crossval.len() >= 2, "{crossval:?}");
-    for preset in crossval {
+    let experiment = concat!(env!("CARGO_MANIFEST_DIR"), "/../../experiments/lgg-folds.toml");
+    for preset in crossval.into_iter().chain([experiment.into()]) {
         let layers = Layers { file: Some(preset.clone()), sets: Vec::new() };
         let file: CrossvalFile = layers.load_as().unwrap();
         file.check().unwrap();

@@ -26,6 +26,8 @@ pub enum Column<R> {
     Count(fn(&R) -> u64),
     /// A count that the row finds by a number; for columns whose names are not known before.
     CountAt(usize, fn(&R, usize) -> u64),
+    /// A count that may be unknown: empty in CSV, null in Parquet.
+    MaybeCount(fn(&R) -> Option<u64>),
     /// A number.
     Number(fn(&R) -> f64),
     /// A number that may be unknown: empty in CSV, null in Parquet.
@@ -51,6 +53,7 @@ pub fn write_csv<R, N: AsRef<str>>(path: &Path, columns: &[(N, Column<R>)], rows
                 Column::At(number, text) => text(row, *number).to_owned(),
                 Column::Count(count) => count(row).to_string(),
                 Column::CountAt(number, count) => count(row, *number).to_string(),
+                Column::MaybeCount(count) => count(row).map(|count| count.to_string()).unwrap_or_default(),
                 Column::Number(number) => number(row).to_string(),
                 Column::MaybeNumber(number) => number(row).map(|number| number.to_string()).unwrap_or_default(),
                 Column::Flag(flag) => flag(row).to_string(),
@@ -170,20 +173,28 @@ fn encode_parquet<R, N: AsRef<str>>(
 fn field<R>(name: &str, column: &Column<R>) -> std::result::Result<Arc<Type>, ParquetError> {
     let physical = match column {
         Column::Text(_) | Column::At(..) => PhysicalType::BYTE_ARRAY,
-        Column::Count(_) | Column::CountAt(..) => PhysicalType::INT64,
+        Column::Count(_) | Column::CountAt(..) | Column::MaybeCount(_) => PhysicalType::INT64,
         Column::Number(_) | Column::MaybeNumber(_) => PhysicalType::DOUBLE,
         Column::Flag(_) => PhysicalType::BOOLEAN,
     };
-    let repetition = if matches!(column, Column::MaybeNumber(_)) { Repetition::OPTIONAL } else { Repetition::REQUIRED };
+    let may_be_missing = matches!(column, Column::MaybeCount(_) | Column::MaybeNumber(_));
+    let repetition = if may_be_missing { Repetition::OPTIONAL } else { Repetition::REQUIRED };
     let builder = Type::primitive_type_builder(name, physical).with_repetition(repetition);
     let builder = match column {
         Column::Text(_) | Column::At(..) => {
             builder.with_converted_type(ConvertedType::UTF8).with_logical_type(Some(LogicalType::String))
         }
-        Column::Count(_) | Column::CountAt(..) => builder.with_converted_type(ConvertedType::UINT_64),
+        Column::Count(_) | Column::CountAt(..) | Column::MaybeCount(_) => {
+            builder.with_converted_type(ConvertedType::UINT_64)
+        }
         Column::Number(_) | Column::MaybeNumber(_) | Column::Flag(_) => builder,
     };
     builder.build().map(Arc::new)
+}
+
+/// The definition levels of a column whose values may be missing; 1 means that the value is present.
+fn presence<R>(rows: &[R], is_present: impl Fn(&R) -> bool) -> Vec<i16> {
+    rows.iter().map(|row| i16::from(is_present(row))).collect()
 }
 
 fn write_column<R>(
@@ -210,13 +221,17 @@ fn write_column<R>(
             let values: Vec<i64> = rows.iter().map(|row| count(row, *number) as i64).collect();
             writer.typed::<Int64Type>().write_batch(&values, None, None)?;
         }
+        Column::MaybeCount(count) => {
+            let levels = presence(rows, |row| count(row).is_some());
+            let values: Vec<i64> = rows.iter().filter_map(count).map(|count| count as i64).collect();
+            writer.typed::<Int64Type>().write_batch(&values, Some(&levels), None)?;
+        }
         Column::Number(number) => {
             let values: Vec<f64> = rows.iter().map(number).collect();
             writer.typed::<DoubleType>().write_batch(&values, None, None)?;
         }
         Column::MaybeNumber(number) => {
-            // A definition level of 1 means that the value is present.
-            let levels: Vec<i16> = rows.iter().map(|row| i16::from(number(row).is_some())).collect();
+            let levels = presence(rows, |row| number(row).is_some());
             let values: Vec<f64> = rows.iter().filter_map(number).collect();
             writer.typed::<DoubleType>().write_batch(&values, Some(&levels), None)?;
         }

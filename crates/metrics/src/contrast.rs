@@ -121,7 +121,7 @@ pub struct Contrast {
     pub folds: usize,
     /// The least number of trainings of the generator in a fold, for both arms; 0 without generated pairs.
     pub generators: [usize; 2],
-    /// The least number of trainings of the segmenter for a generator, for both arms.
+    /// The least number of trainings of the segmenter in a fold, for both arms.
     pub segmenters: [usize; 2],
     /// The test that exchanges the arms patient by patient, which covers patients alone.
     pub test: PermutationTest,
@@ -164,7 +164,7 @@ impl Nested {
     }
 
     fn segmenters(&self) -> usize {
-        self.0.iter().map(Vec::len).min().unwrap_or(0)
+        self.0.iter().map(Vec::len).sum()
     }
 }
 

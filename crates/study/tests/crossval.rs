@@ -8,7 +8,7 @@ use pig_data::Splits;
 use pig_device::testing;
 use pig_metrics::contrast::Source;
 use pig_study::crossval::{
-    Crossval, Progress, Selection, check_unseen,
+    ArmGenerator, Crossval, Progress, Selection, check_unseen,
     config::{Count, CrossvalFile},
     piece::{Done, Found, PieceKind},
 };
@@ -292,7 +292,11 @@ fn assert_jobs(whole: &Crossval, parted: &Crossval) {
     let kinds: Vec<PieceKind> = parted.pieces(&seed).unwrap().into_iter().map(|piece| piece.kind).collect();
     assert!(matches!(
         kinds[..],
-        [PieceKind::Generator { arm: 1 }, PieceKind::Agreement { seed: 1, .. }, PieceKind::Segmenter { seed: 1, .. }]
+        [
+            PieceKind::Generator(ArmGenerator { arm: 1, number: 0 }),
+            PieceKind::Agreement { seed: 1, .. },
+            PieceKind::Segmenter { seed: 1, .. }
+        ]
     ));
 }
 

@@ -33,7 +33,7 @@ pub(crate) struct Pieces {
     /// pig-add-0.29. The pieces that it needs are run too.
     #[arg(long, value_name = "NAME")]
     pub(crate) arm: Option<String>,
-    /// Only segmenters with this seed; pieces without a seed are not affected.
+    /// Only segmenters with this seed, and the generators whose pairs belong to it.
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
     /// List the pieces with the time that they took, or will take on this machine; train nothing.

@@ -32,7 +32,7 @@ const BEST: &str = "best";
 /// stands beside one that is not made of it.
 pub(super) const FOLDERS: [&str; 2] = [BEST, PAIRS];
 
-/// The fold whose generator made the pairs.
+/// The fold whose first generator made the pairs.
 const FOLD: usize = 0;
 
 /// What was written.
@@ -101,9 +101,9 @@ fn command(crossval: &Crossval, variant: Variant, data: &Path, pairs: &Path) -> 
     let seed = file.crossval.segmenter_seeds.first().copied().unwrap_or_default();
     let config = run(PieceKind::Segmenter { variant, seed }).join("config.toml");
     // The split in the generator's run, which is that of the fold, shows whose pairs they are.
-    let own = variant.arm().filter(|&arm| file.crossval.arms[arm].runs.is_none());
+    let own = variant.generator(file, seed).filter(|which| file.crossval.arms[which.arm].runs.is_none());
     let splits =
-        own.map_or_else(|| fold_folder(out, FOLD), |arm| run(PieceKind::Generator { arm })).join("splits.json");
+        own.map_or_else(|| fold_folder(out, FOLD), |which| run(PieceKind::Generator(which))).join("splits.json");
     let [config, data, pairs, splits] =
         [config.as_path(), data, pairs, splits.as_path()].map(|path| quoted(&path.display().to_string()));
     format!("pig segment train --config {config} --data {data} --add {pairs} --splits {splits} --out SEGMENTER")

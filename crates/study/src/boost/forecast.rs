@@ -81,7 +81,7 @@ impl Forecast {
         let count = |of: fn(&Splits) -> usize| first.map_or(0, of);
         // The others have no Dice.
         let with_lesion = tested[0].saturating_sub(tested[1]);
-        let alike = variants(file).into_iter().filter(|variant| variant.has_real_pairs()).count();
+        let alike = variants(file).into_iter().filter(|variant| variant.varies_alike()).count();
         Ok(Self {
             seconds: seconds(file, folds, segmenter, generators)?,
             patients: [

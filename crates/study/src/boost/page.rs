@@ -49,8 +49,8 @@ pub(super) fn taken(crossval: &Crossval, folds: usize) -> Result<[Taken; 4]> {
             let part = match piece.kind {
                 PieceKind::Segmenter { variant: Variant::Real, .. } => Part::RealSegmenters,
                 PieceKind::Segmenter { .. } => Part::PairSegmenters,
-                PieceKind::Generator { .. } => Part::Generators,
-                PieceKind::Curation { .. } | PieceKind::Agreement { .. } => Part::Curation,
+                PieceKind::Generator(_) => Part::Generators,
+                PieceKind::Curation(_) | PieceKind::Agreement { .. } => Part::Curation,
             };
             if let Some(done) = Done::read(&piece.folder(&crossval.file, crossval.out()))? {
                 let own = &mut found[part as usize];

@@ -19,6 +19,9 @@ const CROSSVAL: &str = "crossval.toml";
 pub(super) const GENERATOR: &str = "generator.toml";
 
 /// The files of a plan that say what is done, and may be edited.
+/// Lists of `crossval.toml` that came after the first plans, and are empty in them.
+const LATER: [&str; 2] = ["generator_seeds", "placebo"];
+
 const CONFIGURATIONS: [&str; 2] = [CROSSVAL, GENERATOR];
 
 /// What is asked for.
@@ -111,6 +114,14 @@ impl Plan {
         let own: Self = serde_json::from_str(&text(PLAN)?).map_err(|error| bad(PLAN, error.to_string()))?;
         let crossval: CrossvalFile =
             toml::from_str(&text(CROSSVAL)?).map_err(|error| bad(CROSSVAL, error.to_string()))?;
+        let generators = &crossval.crossval.generator_seeds;
+        if generators.len() > 1 {
+            let problem = format!(
+                "crossval.generator_seeds = {generators:?}; expected at most one, since a boost advises the pairs of one generator; \
+                 pig crossval takes several"
+            );
+            return Err(bad(CROSSVAL, problem));
+        }
         let folds = crossval.crossval.folds;
         if !(1..=folds).contains(&own.folds) {
             return Err(bad(PLAN, format!("folds = {}; expected 1 to crossval.folds = {folds}", own.folds)));
@@ -153,7 +164,10 @@ impl Plan {
     /// where it is used, stands for itself.
     fn contents(&self) -> [String; 2] {
         let table = toml::from_str::<toml::Table>(&self.generator);
-        [self.crossval.to_toml(), table.map_or_else(|_| self.generator.clone(), |table| table.to_string())]
+        // Keys that came later leave the hash of an older plan as it was.
+        let crossval =
+            LATER.iter().fold(self.crossval.to_toml(), |text, key| text.replace(&format!("{key} = []\n"), ""));
+        [crossval, table.map_or_else(|_| self.generator.clone(), |table| table.to_string())]
     }
 
     /// SHA-256 of what the configurations say.

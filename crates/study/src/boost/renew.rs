@@ -149,7 +149,7 @@ impl Plan {
 /// The configuration of the generator of an arm: that which its first run has, or that which will be trained, with the classes of `file`.
 fn config_of(file: &CrossvalFile, arm: &ArmConfig, folder: &Path) -> Result<Config> {
     if let Some(runs) = &arm.runs {
-        return RunDir::open(&folder.join(runs.replace("{fold}", "0")))?.config();
+        return RunDir::open(&folder.join(file.crossval.run(runs, 0, 0)))?.config();
     }
     let mut config = file.generator(arm, folder)?;
     if config.data.may_find_classes() {

@@ -27,8 +27,9 @@ pub enum Advice {
 impl Advice {
     /// The advice that the results of the finished folds give.
     pub fn of(results: &Results) -> Self {
+        let candidates = results.arms.iter().filter(|arm| !arm.is_control);
         let mut compared: Vec<(&ArmResult, f64)> =
-            results.arms.iter().filter_map(|arm| Some((arm, arm.against_real.as_ref()?.difference.mean))).collect();
+            candidates.filter_map(|arm| Some((arm, arm.against_real.as_ref()?.difference.mean))).collect();
         compared.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.arm.cmp(&b.0.arm)));
         let Some(&(best, _)) = compared.first() else {
             let reason =
@@ -175,6 +176,7 @@ mod tests {
                 segmenters: [3, 3],
                 added: 4.0,
                 drawn: None,
+                is_control: false,
                 measures: Vec::new(),
                 lesion_dice: None,
                 false_findings: None,
@@ -213,6 +215,10 @@ mod tests {
         assert!(advice.reason().contains("of the pictures without a lesion, in 52.0 % without"), "{advice:?}");
         let guarded = Advice::of(&results(&[0.1, 0.2], 0.3));
         assert!(guarded.arm().is_none() && guarded.reason().contains("without a lesion"), "{guarded:?}");
+        // A control is not advised, however good it is.
+        let mut controlled = results(&[0.1, 0.2], 0.0);
+        controlled.arms[1].is_control = true;
+        assert_eq!(Advice::of(&controlled).arm(), Some("pig-0"));
         let worse = Advice::of(&results(&[-0.1, -0.2], 0.0));
         assert!(worse.arm().is_none() && worse.reason().contains("All training sets"), "{worse:?}");
         let open = Advice::of(&results(&[0.0, 0.0], 0.0));

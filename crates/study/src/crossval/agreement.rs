@@ -8,7 +8,7 @@ use crate::crossval::{
     open::Crossval,
     outcome::trained,
     piece::{CASES, Done, Found, Piece, PieceKind},
-    variant::Variant,
+    variant::{ArmGenerator, Variant},
 };
 use pig_data::manifest::{Manifest, Row};
 use pig_metrics::permutation::FoldSummary;
@@ -16,7 +16,8 @@ use pig_train::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// Pair agreement of one arm, averaged over folds and over the seeds of the segmenters that were trained on real pairs.
+/// Pair agreement of one arm, averaged over folds and over the seeds of the segmenters that were trained on real pairs, each with the pairs
+/// of the generator that belongs to its seed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct AgreementResult {
     /// The arm.
@@ -60,8 +61,9 @@ pub(super) fn agreement(
     let real: Vec<&CaseRow> = rows.iter().filter(|row| row.arm == real).collect();
     let trained = trained(real.iter().copied());
     for fold in 0..crossval.folds.len() {
-        let generator = crossval.finished(Piece { fold, kind: PieceKind::Generator { arm } })?;
         for &seed in &crossval.file.crossval.segmenter_seeds {
+            let which = ArmGenerator { arm, number: crossval.file.crossval.generator_of(seed) };
+            let generator = crossval.finished(Piece { fold, kind: PieceKind::Generator(which) })?;
             let kind = PieceKind::Agreement { arm, seed };
             let Some(Done { found: Found::Agreement { empty_masks, .. }, .. }) =
                 crossval.finished(Piece { fold, kind })?
@@ -78,7 +80,7 @@ pub(super) fn agreement(
                 (Some(empty), _) => empty,
                 // Pieces of earlier versions, which measured the pairs that segmenters are trained on.
                 (None, Some(Found::Generator { empty_masks, .. })) => {
-                    result.seen_masks |= crossval.needs_masks(fold, arm)?;
+                    result.seen_masks |= crossval.needs_masks(fold, which)?;
                     *empty_masks
                 }
                 (None, _) => continue,

@@ -16,6 +16,8 @@ pub struct CaseRow {
     pub fold: usize,
     /// The training set's label.
     pub arm: String,
+    /// The seed of the generator whose pairs the segmenter learnt from, if the cross-validation gave it one.
+    pub generator_seed: Option<u64>,
     /// The segmenter's seed.
     pub seed: u64,
     /// Identifier of the case.
@@ -40,6 +42,7 @@ pub struct CaseRow {
 pub(crate) const COLUMNS: &Columns<CaseRow> = &[
     ("fold", Column::Count(|row| row.fold as u64)),
     ("arm", Column::Text(|row| &row.arm)),
+    ("generator_seed", Column::MaybeCount(|row| row.generator_seed)),
     ("seed", Column::Count(|row| row.seed)),
     ("id", Column::Text(|row| &row.id)),
     ("group", Column::Text(|row| &row.group)),
@@ -105,7 +108,7 @@ fn mean(classes: &[&CaseRow]) -> CaseRow {
     }
 }
 
-/// Reads a segmenter's table of cases; the fields fold, arm and seed are not filled in.
+/// Reads a segmenter's table of cases; the fields fold, arm and those of seeds are not filled in.
 fn read_cases(path: &Path) -> Result<Vec<CaseRow>> {
     let missing = || std::io::Error::from(std::io::ErrorKind::NotFound);
     let table = Manifest::read(path)?.ok_or_else(|| Error::io(path, "read")(missing()))?;
@@ -120,6 +123,7 @@ fn read_cases(path: &Path) -> Result<Vec<CaseRow>> {
         Ok(CaseRow {
             fold: 0,
             arm: String::new(),
+            generator_seed: None,
             seed: 0,
             id: row.get(id).to_owned(),
             group: row.get(group).to_owned(),

@@ -1,8 +1,8 @@
 //! Checks of a cross-validation's configuration, beyond the types of its keys.
 
 use crate::crossval::{
-    config::{ArmConfig, Count, CrossvalFile, REAL, Use},
-    variant::{Variant, variants},
+    config::{ArmConfig, Count, CrossvalFile, FOLD, REAL, SEED},
+    variant::{ArmGenerator, Variant, variants},
 };
 use pig_data::{Channels, DataConfig, Splits};
 use pig_segment::PairUse;
@@ -49,6 +49,14 @@ impl CrossvalFile {
         let distinct = seeds.iter().enumerate().all(|(i, seed)| !seeds[..i].contains(seed));
         let key = "crossval.segmenter_seeds";
         require(!seeds.is_empty() && distinct, key, format!("{seeds:?}"), "at least one seed, and no seed twice")?;
+        let generators = &crossval.generator_seeds;
+        let distinct = generators.iter().enumerate().all(|(i, seed)| !generators[..i].contains(seed));
+        let expected = format!(
+            "no seed twice, and at most as many as crossval.segmenter_seeds ({}), which are divided among the generators",
+            seeds.len()
+        );
+        let fits = distinct && generators.len() <= seeds.len();
+        require(fits, "crossval.generator_seeds", format!("{generators:?}"), &expected)?;
         for (index, arm) in crossval.arms.iter().enumerate() {
             let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '+' | '.');
             let name = &arm.name;
@@ -65,19 +73,26 @@ impl CrossvalFile {
                 Count::Share(share) => share > 0.0 && share <= MOST_SHARE,
             });
             let list = |counts: &[Count]| counts.iter().map(Count::to_string).collect::<Vec<_>>().join(", ");
-            let all = [&arm.add, &arm.curated, &arm.pretrained, &arm.only, &arm.shuffled];
+            let all = [&arm.add, &arm.curated, &arm.pretrained, &arm.placebo, &arm.only, &arm.shuffled];
             let found = all.map(|counts| format!("[{}]", list(counts))).join(", ");
             let expected = &format!(
                 "only numbers above 0, at most {MOST_PAIRS} pairs or {MOST_SHARE} for each real one, and at least one in these lists"
             );
             require(
                 is_positive && !is_empty,
-                "crossval.arms.add, curated, pretrained, only, shuffled",
+                "crossval.arms.add, curated, pretrained, placebo, only, shuffled",
                 found,
                 expected,
             )?;
             if let Some(runs) = &arm.runs {
-                require(runs.contains("{fold}"), "crossval.arms.runs", runs, "a path with {fold} in it")?;
+                require(runs.contains(FOLD), "crossval.arms.runs", runs, &format!("a path with {FOLD} in it"))?;
+                let is_told = match generators.len() {
+                    0 => !runs.contains(SEED),
+                    1 => true,
+                    _ => runs.contains(SEED),
+                };
+                let expected = format!("{SEED} in the path if, and only if, crossval.generator_seeds lists seeds");
+                require(is_told, "crossval.arms.runs", runs, &expected)?;
                 let alone = arm.config.is_none() && arm.set.is_empty();
                 require(
                     alone,
@@ -106,6 +121,15 @@ impl CrossvalFile {
         }
         config.check().map_err(|error| of_arm(error, arm))?;
         self.check_generator(arm, &config)?;
+        Ok(config)
+    }
+
+    /// The configuration of one of the generators that an arm trains here: [`Self::generator`], with the seed that the cross-validation gives it.
+    pub(super) fn seeded_generator(&self, which: ArmGenerator, base: &Path) -> Result<Config> {
+        let mut config = self.generator(&self.crossval.arms[which.arm], base)?;
+        if let Some(seed) = which.seed(self) {
+            config.train.seed = seed;
+        }
         Ok(config)
     }
 
@@ -165,7 +189,7 @@ impl CrossvalFile {
             let Variant::Generated { arm, how, count } = variant else { continue };
             let name = &self.crossval.arms[arm].name;
             // One pair cannot get the mask of another one.
-            let least = if how == Use::Shuffled { 2 } else { 1 };
+            let least = if variant.is_shuffled() { 2 } else { 1 };
             for (number, fold) in folds.iter().enumerate() {
                 let real = fold.training.len();
                 let mixture = variant.mixture(real);
@@ -233,6 +257,14 @@ mod tests {
             ("[crossval]\nfolds = 9000000000000000000\n".to_owned(), "2 to 1000000"),
             (arm("name = \"a\"\nonly = [2, 2]"), "twice"),
             (arm("name = \"a\"\nruns = \"x\""), "{fold}"),
+            ("[crossval]\ngenerator_seeds = [1, 1]\n".to_owned(), "generator_seeds = [1, 1]"),
+            (
+                "[crossval]\ngenerator_seeds = [1, 2, 3, 4]\n".to_owned(),
+                "at most as many as crossval.segmenter_seeds (3)",
+            ),
+            ("[crossval]\ngenerator_seeds = [1, 2]\n".to_owned() + &arm("name = \"a\"\nruns = \"{fold}\""), "{seed}"),
+            (arm("name = \"a\"\nruns = \"{fold}/{seed}\""), "{seed} in the path"),
+            (arm("name = \"a\"\nadd = [2]\nplacebo = [0]"), "placebo"),
         ] {
             let message = parse(&text).check().unwrap_err().to_string();
             assert!(message.contains(part), "{text}: {message}");

@@ -7,6 +7,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
+/// What stands for the number of the fold, and for the seed of the generator, in the path of runs that were trained elsewhere.
+pub(super) const FOLD: &str = "{fold}";
+pub(super) const SEED: &str = "{seed}";
+
 /// The arm that is always there: real pairs alone.
 pub const REAL: &str = "real";
 
@@ -39,6 +43,11 @@ pub struct CrossvalConfig {
     pub seed: u64,
     /// Seeds of the segmenters: in each fold, every training set trains one segmenter for each seed. They replace `segment.train.seed`.
     pub segmenter_seeds: Vec<u64>,
+    /// Seeds of the generators: in each fold, every arm trains one generator for each seed, and the segmenters of its pairs are divided among
+    /// them, the first of `segmenter_seeds` to the first generator, and so on. They replace `train.seed` of the generators. If the list is
+    /// empty, an arm has one generator in each fold, with the seed of its own configuration. With several, intervals of one or two folds
+    /// cover generators, too.
+    pub generator_seeds: Vec<u64>,
     /// Which pairs are taken for training sets of `curated` pairs.
     pub curate: CurateConfig,
     /// The arms, which are compared with real pairs alone. Real pairs alone are always included, as the arm `real`.
@@ -53,6 +62,7 @@ impl Default for CrossvalConfig {
             min_validation_patients: 3,
             seed: 0,
             segmenter_seeds: vec![0, 1, 2],
+            generator_seeds: Vec::new(),
             curate: CurateConfig::default(),
             arms: Vec::new(),
         }
@@ -69,8 +79,9 @@ pub struct ArmConfig {
     pub config: Option<PathBuf>,
     /// Keys that override it, written as for `--set`, such as `"train.steps=500"`.
     pub set: Vec<String>,
-    /// Runs that were trained elsewhere on the folds' splits, one for each fold: a path that contains `{fold}`, relative to this file. A
-    /// run is refused if its split is not the fold's.
+    /// Runs that were trained elsewhere on the folds' splits, one for each fold: a path that contains `{fold}`, relative to this file. With
+    /// `crossval.generator_seeds`, one for each fold and seed: a path that also contains `{seed}`. A run is refused if its split is not the
+    /// fold's, or its seed another one.
     pub runs: Option<String>,
     /// Numbers of generated pairs to use in addition to all real training pairs; each entry is a training set of its own. A whole number is
     /// a number of pairs; a number with a decimal point is a share of the number of real training pairs in the fold.
@@ -81,6 +92,9 @@ pub struct ArmConfig {
     /// Like `add`, but segmenters first train `segment.train.pretrain_steps` steps on the generated pairs alone, and then on the real ones
     /// alone.
     pub pretrained: Vec<Count>,
+    /// Like `add`, but each image has the mask of another pair. A gain that this placebo shows, too, comes from more images or longer training,
+    /// and not from the pairing.
+    pub placebo: Vec<Count>,
     /// Numbers of generated pairs to use instead of the real ones.
     pub only: Vec<Count>,
     /// Like `only`, but each image has the mask of another pair. This measures what remains when images and masks do not belong together.
@@ -97,6 +111,7 @@ impl Default for ArmConfig {
             add: vec![Count::Share(0.29)],
             curated: Vec::new(),
             pretrained: Vec::new(),
+            placebo: Vec::new(),
             only: Vec::new(),
             shuffled: Vec::new(),
         }
@@ -110,10 +125,31 @@ impl ArmConfig {
             (Use::Add, &self.add),
             (Use::Curated, &self.curated),
             (Use::Pretrained, &self.pretrained),
+            (Use::Placebo, &self.placebo),
             (Use::Only, &self.only),
             (Use::Shuffled, &self.shuffled),
         ];
         lists.into_iter().flat_map(|(how, counts)| counts.iter().map(move |&count| (how, count)))
+    }
+}
+
+impl CrossvalConfig {
+    /// The path of the run of a generator in a fold, by the path `runs` of runs that were trained elsewhere. `number` is that of the generator.
+    pub(crate) fn run(&self, runs: &str, fold: usize, number: usize) -> String {
+        let seed = self.generator_seeds.get(number).map_or(String::new(), u64::to_string);
+        runs.replace(FOLD, &fold.to_string()).replace(SEED, &seed)
+    }
+
+    /// How many generators an arm has in each fold.
+    pub fn generators(&self) -> usize {
+        self.generator_seeds.len().max(1)
+    }
+
+    /// The number of the generator whose pairs the segmenter with this seed learns from or measures. Every generator has as many
+    /// segmenters as the others, or one more.
+    pub fn generator_of(&self, segmenter_seed: u64) -> usize {
+        let place = self.segmenter_seeds.iter().position(|&seed| seed == segmenter_seed).unwrap_or(0);
+        place * self.generators() / self.segmenter_seeds.len().max(1)
     }
 }
 
@@ -156,6 +192,8 @@ pub enum Use {
     Curated,
     /// Before the real training pairs.
     Pretrained,
+    /// In addition to all real training pairs, with the masks of other pairs.
+    Placebo,
     /// Instead of the real training pairs.
     Only,
     /// Instead of the real training pairs, with the masks of other pairs.
@@ -169,6 +207,7 @@ impl Use {
             Self::Add => "add",
             Self::Curated => "curated",
             Self::Pretrained => "pretrained",
+            Self::Placebo => "placebo",
             Self::Only => "only",
             Self::Shuffled => "shuffled",
         }
@@ -180,7 +219,7 @@ impl CrossvalFile {
     pub fn pairs_of(&self, arm: &ArmConfig, real: usize) -> usize {
         let needed = |(how, count): (Use, Count)| match how {
             Use::Curated => self.crossval.curate.candidates(count.of(real)),
-            Use::Add | Use::Pretrained | Use::Only | Use::Shuffled => count.of(real),
+            Use::Add | Use::Pretrained | Use::Placebo | Use::Only | Use::Shuffled => count.of(real),
         };
         arm.training_sets().map(needed).max().unwrap_or(0)
     }

@@ -6,7 +6,7 @@ use crate::crossval::{
     generator::Generator,
     open::Crossval,
     piece::{Done, Found, Piece, PieceKind, RUN, part, take},
-    variant::Variant,
+    variant::{ArmGenerator, Variant},
 };
 use burn::tensor::Device;
 use pig_data::{Preparation, PreparedSet, write::file_stem};
@@ -18,7 +18,7 @@ use pig_train::{
 };
 use std::{path::PathBuf, time::Instant};
 
-/// The pairs of an arm in a fold that were measured to choose among them.
+/// The pairs of a generator in a fold that were measured to choose among them.
 pub(crate) struct MeasuredPairs {
     /// Their folder.
     pub(crate) folder: PathBuf,
@@ -35,19 +35,20 @@ pub(crate) struct MeasuredPairs {
 }
 
 impl Crossval {
-    /// The pairs of an arm in a fold that were measured; none if this is not done.
+    /// The pairs of an arm's first generator in a fold that were measured; none if this is not done.
     pub(crate) fn measured_pairs(
         &self,
         fold: usize,
         arm: usize,
         observer: &dyn Observer,
     ) -> Result<Option<MeasuredPairs>> {
-        let piece = Piece { fold, kind: PieceKind::Curation { arm } };
+        let first = ArmGenerator { arm, number: 0 };
+        let piece = Piece { fold, kind: PieceKind::Curation(first) };
         if self.file.crossval.arms[arm].curated.is_empty() || self.finished(piece)?.is_none() {
             return Ok(None);
         }
         let data = FoldData::read(self, fold, observer)?;
-        let Some(generator) = data.finished_generator(arm)? else { return Ok(None) };
+        let Some(generator) = data.finished_generator(first)? else { return Ok(None) };
         let (folder, seeds) = generator.made()?;
         let real = data.splits.training.len();
         let count = self.file.crossval.arms[arm].curated.iter().map(|count| count.of(real)).max().unwrap_or(0);
@@ -55,13 +56,13 @@ impl Crossval {
             folder,
             seeds: seeds.to_vec(),
             scored: table::read(&self.folder(fold, piece.kind).join(TABLE))?,
-            chosen: data.chosen_places(arm, count)?.len(),
+            chosen: data.chosen_places(first, count)?.len(),
             preparation: data.real.preparation.of_generated(),
             like: pig_segment::pairs::none(&data.real.set),
         }))
     }
 
-    /// The generated pairs of a training set in a fold: their folder, their ids in the order in which they are used, and what was measured of
+    /// The generated pairs of a training set in a fold, those of the arm's first generator: their folder, their ids in the order in which they are used, and what was measured of
     /// them, if it was.
     pub(crate) fn training_pairs(
         &self,
@@ -70,25 +71,27 @@ impl Crossval {
         observer: &dyn Observer,
     ) -> Result<(PathBuf, Vec<String>, Vec<Scored>)> {
         let Variant::Generated { arm, count, .. } = variant else { return Ok(Default::default()) };
+        let first = ArmGenerator { arm, number: 0 };
         let data = FoldData::read(self, fold, observer)?;
-        let Some(generator) = data.finished_generator(arm)? else { return Ok(Default::default()) };
+        let Some(generator) = data.finished_generator(first)? else { return Ok(Default::default()) };
         let (folder, seeds) = generator.made()?;
         let count = count.of(data.splits.training.len());
-        let places: Vec<usize> = match variant.curated_arm() {
-            Some(_) => data.chosen_places(arm, count)?,
-            None => (0..count.min(seeds.len())).collect(),
+        let places: Vec<usize> = if variant.is_curated() {
+            data.chosen_places(first, count)?
+        } else {
+            (0..count.min(seeds.len())).collect()
         };
-        let path = self.folder(fold, PieceKind::Curation { arm }).join(TABLE);
+        let path = self.folder(fold, PieceKind::Curation(first)).join(TABLE);
         let scored = if path.is_file() { table::read(&path)? } else { Vec::new() };
         Ok((folder, places.into_iter().map(|place| file_stem(seeds[place])).collect(), scored))
     }
 }
 
 impl FoldData<'_> {
-    /// Measures all pairs of an arm by the fold's segmenters of real pairs, unless this is already done.
-    pub(super) fn curation(&self, arm: usize, device: &Device, observer: &dyn Observer) -> Result<Outcome> {
+    /// Measures all pairs of a generator by the fold's segmenters of real pairs, unless this is already done.
+    pub(super) fn curation(&self, which: ArmGenerator, device: &Device, observer: &dyn Observer) -> Result<Outcome> {
         let (crossval, started) = (self.crossval, Instant::now());
-        let piece = Piece { fold: self.number, kind: PieceKind::Curation { arm } };
+        let piece = Piece { fold: self.number, kind: PieceKind::Curation(which) };
         if crossval.finished(piece)?.is_some() {
             return Ok(Outcome::Finished);
         }
@@ -97,7 +100,7 @@ impl FoldData<'_> {
                 return Ok(Outcome::Interrupted);
             }
         }
-        if self.generator(arm, device, observer)? == Outcome::Interrupted {
+        if self.generator(which, device, observer)? == Outcome::Interrupted {
             return Ok(Outcome::Interrupted);
         }
         let folder = crossval.folder(self.number, piece.kind);
@@ -106,7 +109,7 @@ impl FoldData<'_> {
         if crossval.finished(piece)?.is_some() {
             return Ok(Outcome::Finished);
         }
-        let Some(generator) = self.finished_generator(arm)? else { return Ok(Outcome::Interrupted) };
+        let Some(generator) = self.finished_generator(which)? else { return Ok(Outcome::Interrupted) };
         let mut pairs = generator.pairs(usize::MAX, self, observer)?;
         let mut judged: Vec<Vec<Judged>> = Vec::new();
         for run in self.trained_segmenters(observer)? {
@@ -151,23 +154,23 @@ impl FoldData<'_> {
         Ok(trained)
     }
 
-    /// The pairs of an arm that are chosen for a training set of `count` pairs: out of the first ones, as many as the share that is kept
-    /// asks for.
+    /// The pairs of a generator that are chosen for a training set of `count` pairs: out of the first ones, as many as the share that is
+    /// kept asks for.
     pub(super) fn chosen(
         &self,
-        arm: usize,
+        which: ArmGenerator,
         count: usize,
         generator: &Generator,
         observer: &dyn Observer,
     ) -> Result<PreparedSet> {
-        let seeds = self.chosen_places(arm, count)?;
+        let seeds = self.chosen_places(which, count)?;
         Ok(generator.pairs(usize::MAX, self, observer)?.subset(&seeds))
     }
 
-    /// The places of these pairs among the pairs of the arm.
-    pub(crate) fn chosen_places(&self, arm: usize, count: usize) -> Result<Vec<usize>> {
+    /// The places of these pairs among the pairs of the generator.
+    pub(crate) fn chosen_places(&self, which: ArmGenerator, count: usize) -> Result<Vec<usize>> {
         let config = &self.crossval.file.crossval.curate;
-        let folder = self.crossval.folder(self.number, PieceKind::Curation { arm });
+        let folder = self.crossval.folder(self.number, PieceKind::Curation(which));
         let mut all = table::read(&folder.join(TABLE))?;
         all.truncate(config.candidates(count));
         let [training, _] = self.real.parts();

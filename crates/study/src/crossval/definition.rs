@@ -15,12 +15,12 @@ pub(super) fn definition(crossval: &Crossval, measured: usize, open: &[&str]) ->
     let so_far = if measured < folds { format!(", {measured} of them measured so far") } else { String::new() };
     let not_yet = if open.is_empty() { String::new() } else { format!(" Not measured yet: {}.", open.join(", ")) };
     format!(
-        "{folds} folds {}{so_far}; {}{} training, {} validation and {} test pairs in each fold; {} segmenter seeds, one generator seed; {steps}. \
-         Dice per slice at {height} x {width} on all slices with a lesion, mean within each patient and segmenter, over segmenters, and then over patients; \
+        "{folds} folds {}{so_far}; {}{} training, {} validation and {} test pairs in each fold; {} segmenter seeds, {}; {steps}. \
+         Dice per slice at {height} x {width} on all slices with a lesion, mean within each patient and segmenter, {}, and then over patients; \
          the difference, its interval and p are of this quantity on the same patients. Beside it stands the share of slices without a lesion in which \
          something is found, averaged in the same way. Intervals are 95 % intervals of a bootstrap by the sources that are named below the table, with Student's \
          quantiles at Satterthwaite's degrees of freedom; segmenters of the two training sets are not paired, and their variance is shared by all training \
-         sets that hold the real pairs. p belongs to the interval and is printed with < where resamples end; p (Holm) counts all rows of the table. \
+         sets that hold the real pairs{}. p belongs to the interval and is printed with < where resamples end; p (Holm) counts all rows of the table. \
          Detectable: the true difference that is found with a power of 80 % at 5 %, uncorrected.{not_yet}{}",
         crossval.folds.first().map(|fold| fold.by.to_string()).unwrap_or_default(),
         share_words(&file.crossval),
@@ -28,8 +28,27 @@ pub(super) fn definition(crossval: &Crossval, measured: usize, open: &[&str]) ->
         count(|fold| fold.validation.len()),
         count(|fold| fold.test.len()),
         file.crossval.segmenter_seeds.len(),
+        generator_words(&file.crossval),
+        over_words(&file.crossval),
+        placebo_words(&file.crossval),
         mean_words(&crossval.classes()),
     )
+}
+
+fn placebo_words(config: &CrossvalConfig) -> &'static str {
+    if config.arms.iter().all(|arm| arm.placebo.is_empty()) { "" } else { " and no masks of other pairs" }
+}
+
+/// Over what a patient's values are averaged.
+fn over_words(config: &CrossvalConfig) -> &'static str {
+    if config.generators() == 1 { "over segmenters" } else { "over the segmenters of each generator, over generators" }
+}
+
+fn generator_words(config: &CrossvalConfig) -> String {
+    match config.generators() {
+        1 => "one generator seed".to_owned(),
+        several => format!("{several} generator seeds, among which those of the segmenters are divided"),
+    }
 }
 
 /// What the measures of a slice are if there are several classes.

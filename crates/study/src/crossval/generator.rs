@@ -1,9 +1,10 @@
-//! The generator of an arm in one fold, and its pairs. It is trained on the fold's training patients alone, or taken from a run that was
+//! A generator of an arm in one fold, and its pairs. It is trained on the fold's training patients alone, or taken from a run that was
 //! trained on them alone.
 
 use crate::crossval::{
     fold::FoldData,
     piece::{Done, Found, PAIRS, Piece, PieceKind, part, take},
+    variant::ArmGenerator,
 };
 use burn::tensor::Device;
 use pig_data::{
@@ -47,6 +48,19 @@ pub fn check_unseen(run: &RunDir, fold: &Splits) -> Result<()> {
         ),
         advice: "train it on the fold's splits.json, so that test patients stay unseen",
     })
+}
+
+/// Refuses a run that was trained elsewhere with another seed than the one that stands for it in tables.
+fn check_seed(run: &RunDir, trained: &Config, expected: Option<u64>) -> Result<()> {
+    let found = trained.train.seed;
+    match expected.filter(|&expected| expected != found) {
+        None => Ok(()),
+        Some(expected) => Err(Error::BadFile {
+            path: run.path().to_owned(),
+            problem: format!("this generator was trained with train.seed = {found}, expected {expected}"),
+            advice: "give the runs whose seeds stand in crossval.generator_seeds, or correct the list",
+        }),
+    }
 }
 
 /// Trains a generator with `config` on a fold's split, or continues its run.
@@ -114,39 +128,39 @@ impl Generator {
 }
 
 impl FoldData<'_> {
-    /// The generator of an arm, if it is finished.
-    pub(super) fn finished_generator(&self, arm: usize) -> Result<Option<Generator>> {
-        let (crossval, kind) = (self.crossval, PieceKind::Generator { arm });
+    /// A generator of an arm, if it is finished.
+    pub(super) fn finished_generator(&self, which: ArmGenerator) -> Result<Option<Generator>> {
+        let (crossval, kind) = (self.crossval, PieceKind::Generator(which));
         let done = crossval.finished(Piece { fold: self.number, kind })?;
         Ok(done.and_then(|done| match done.found {
             Found::Generator { model_hash, seeds, .. } => {
-                let name = crossval.file.crossval.arms[arm].name.clone();
+                let name = crossval.file.crossval.arms[which.arm].name.clone();
                 Some(Generator { folder: crossval.folder(self.number, kind), name, model_hash, seeds })
             }
             _ => None,
         }))
     }
 
-    /// Trains the generator of an arm and makes its pairs, unless this is already done.
-    pub(super) fn generator(&self, arm: usize, device: &Device, observer: &dyn Observer) -> Result<Outcome> {
-        if self.finished_generator(arm)?.is_some() {
+    /// Trains a generator of an arm and makes its pairs, unless this is already done.
+    pub(super) fn generator(&self, which: ArmGenerator, device: &Device, observer: &dyn Observer) -> Result<Outcome> {
+        if self.finished_generator(which)?.is_some() {
             return Ok(Outcome::Finished);
         }
         let (crossval, started) = (self.crossval, Instant::now());
-        let config = &crossval.file.crossval.arms[arm];
-        let piece = Piece { fold: self.number, kind: PieceKind::Generator { arm } };
+        let config = &crossval.file.crossval.arms[which.arm];
+        let piece = Piece { fold: self.number, kind: PieceKind::Generator(which) };
         let folder = crossval.folder(self.number, piece.kind);
         let taken = take(&folder, observer)?;
         // Another process may have finished it meanwhile.
-        if self.finished_generator(arm)?.is_some() {
+        if self.finished_generator(which)?.is_some() {
             return Ok(Outcome::Finished);
         }
-        let run = crossval.generator_run(self.number, arm);
+        let run = crossval.generator_run(self.number, which);
         let at_once = if config.runs.is_some() {
             true
         } else {
             let at_once = !run.exists();
-            let own = crossval.file.generator(config, &crossval.base)?;
+            let own = crossval.file.seeded_generator(which, &crossval.base)?;
             let trained = train_generator(&own, &crossval.data, self.splits, &run, device, observer)?;
             if trained == Outcome::Interrupted {
                 return Ok(Outcome::Interrupted);
@@ -157,7 +171,8 @@ impl FoldData<'_> {
         check_unseen(&run_dir, self.splits)?;
         let trained = run_dir.config()?;
         crossval.file.check_generator(config, &trained)?;
-        let seeds = self.seeds(&trained, crossval.pairs_of(self.number, config));
+        check_seed(&run_dir, &trained, which.seed(&crossval.file))?;
+        let seeds = self.seeds(which, &trained, |fold| crossval.file.pairs_of(config, fold.training.len()));
         let source = if trained.method.needs_masks() { GivenSource::TrainingMasks } else { GivenSource::Nothing };
         let request =
             Request { source, data: Some(crossval.data.clone()), ..Request::new(&run, &folder.join(PAIRS), &seeds) };
@@ -171,23 +186,24 @@ impl FoldData<'_> {
         Ok(Outcome::Finished)
     }
 
-    /// The pairs by which agreement of an arm is measured; none if it was interrupted. A method that needs masks makes them for the masks
-    /// of the test patients, as the segmenters of real pairs were trained on the training masks; for other methods they are the
+    /// The pairs by which agreement with a generator is measured; none if it was interrupted. A method that needs masks makes them for the
+    /// masks of the test patients, as the segmenters of real pairs were trained on the training masks; for other methods they are the
     /// pairs that segmenters are trained on.
     pub(super) fn agreement_pairs(
         &self,
-        arm: usize,
+        which: ArmGenerator,
         device: &Device,
         observer: &dyn Observer,
     ) -> Result<Option<PreparedSet>> {
-        let (crossval, Some(generator)) = (self.crossval, self.finished_generator(arm)?) else { return Ok(None) };
-        if !crossval.needs_masks(self.number, arm)? {
+        let (crossval, Some(generator)) = (self.crossval, self.finished_generator(which)?) else { return Ok(None) };
+        if !crossval.needs_masks(self.number, which)? {
             return generator.pairs(usize::MAX, self, observer).map(Some);
         }
-        let seeds: Vec<u64> = (0..self.splits.test.len() as u64).collect();
-        let folder = crossval.agreement_folder(self.number, arm);
+        let masks = |fold: &Splits| fold.test.len();
+        let seeds = self.positions(which, masks, masks);
+        let folder = crossval.agreement_folder(self.number, which);
         let _taken = take(&folder, observer)?;
-        let run = crossval.generator_run(self.number, arm);
+        let run = crossval.generator_run(self.number, which);
         let data = Some(crossval.data.clone());
         let request =
             Request { source: GivenSource::TestMasks, data, ..Request::new(&run, &folder.join(PAIRS), &seeds) };
@@ -214,14 +230,33 @@ impl FoldData<'_> {
         done.write(&folder)
     }
 
-    /// Seeds of `count` pairs. A method that needs masks uses the training mask whose index is `seed` modulo the number of masks; its seeds
-    /// are chosen so that every mask is used once, in a random order, before any mask is used twice.
-    fn seeds(&self, config: &Config, count: usize) -> Vec<u64> {
-        let positions: Vec<u64> = (0..count as u64).collect();
+    /// A number for each pair of a generator; each fold has `count` pairs. The first one is a multiple of `masks`. No other generator of the arm, in
+    /// no fold, has a number between the same two multiples: two generators make nearly the same picture of the same noise, so with
+    /// common seeds the noise would be no source of chance.
+    fn positions(
+        &self,
+        which: ArmGenerator,
+        count: impl Fn(&Splits) -> usize,
+        masks: impl Fn(&Splits) -> usize,
+    ) -> Vec<u64> {
+        let crossval = self.crossval;
+        // Generators of further seeds come behind those of all folds, which keep their numbers.
+        let place = which.number * crossval.folds.len() + self.number;
+        let room = |fold: &Splits| count(fold) + 2 * (masks(fold).max(1) - 1);
+        let most = crossval.folds.iter().map(room).max().unwrap_or(0);
+        let first = (place * most).next_multiple_of(masks(self.splits).max(1)) as u64;
+        (first..first + count(self.splits) as u64).collect()
+    }
+
+    /// Seeds of the pairs of a generator; each fold has `count` pairs. A method that needs masks uses the training mask whose index is `seed`
+    /// modulo the number of masks; its seeds are chosen so that every mask is used once, in a random order, before any mask is used
+    /// twice.
+    fn seeds(&self, which: ArmGenerator, config: &Config, count: impl Fn(&Splits) -> usize) -> Vec<u64> {
         if !config.method.needs_masks() {
-            return positions;
+            return self.positions(which, count, |_| 1);
         }
         let masks = self.splits.training.len();
+        let positions = self.positions(which, count, |fold| fold.training.len());
         let order = shuffled_indices(self.crossval.file.crossval.seed, &positions, masks);
         positions
             .iter()

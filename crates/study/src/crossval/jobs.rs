@@ -143,7 +143,7 @@ impl Crossval {
     fn measure(&self, piece: Piece, device: &Device, observer: &dyn Observer) -> Result<Measured> {
         let from = "measured steps";
         match piece.kind {
-            PieceKind::Curation { .. } | PieceKind::Agreement { .. } => Ok(Measured::default()),
+            PieceKind::Curation(_) | PieceKind::Agreement { .. } => Ok(Measured::default()),
             PieceKind::Segmenter { seed, .. } => {
                 let fold = FoldData::read(self, piece.fold, &Quiet(observer))?;
                 let real = pig_segment::pairs::none(&fold.real.set);
@@ -154,13 +154,13 @@ impl Crossval {
                 let seconds = steps * seconds_a_step(&file, &data, &out, device)?;
                 Ok(Measured { time: Some(Estimated { seconds, from }), memory: None })
             }
-            PieceKind::Generator { arm } => {
-                let config = &self.file.crossval.arms[arm];
+            PieceKind::Generator(which) => {
+                let config = &self.file.crossval.arms[which.arm];
                 let pairs = self.pairs_of(piece.fold, config) as f64;
                 if config.runs.is_some() {
                     return Ok(Measured::default());
                 }
-                let generator = self.file.generator(config, &self.base)?;
+                let generator = self.file.seeded_generator(which, &self.base)?;
                 let out = self.folder(piece.fold, piece.kind).join("run-that-is-not-written");
                 let plan = plan(&generator, Folders::pairs(&self.data), &out, device, observer)?;
                 let seconds = generator_seconds(&plan, pairs)?;
@@ -181,7 +181,10 @@ fn generator_seconds(plan: &Plan, pairs: f64) -> Result<f64> {
 fn kind_of(piece: Piece, label: &str) -> String {
     match piece.kind {
         PieceKind::Segmenter { .. } => "segmenter".to_owned(),
-        _ => label.to_owned(),
+        // The generators of an arm differ in their seeds alone.
+        PieceKind::Generator(which) => format!("generator {}", which.arm),
+        PieceKind::Curation(which) => format!("curation {}", which.arm),
+        PieceKind::Agreement { .. } => label.to_owned(),
     }
 }
 

@@ -7,7 +7,7 @@
 //! ```text
 //! OUT/crossval.toml                                  the configuration
 //! OUT/fold-0/splits.json                             the training, validation and test cases
-//! OUT/fold-0/generators/pig/{run/, pairs/, done.json}
+//! OUT/fold-0/generators/pig/{run/, pairs/, done.json}              pig/seed-0/ with crossval.generator_seeds = [0, 1]
 //! OUT/fold-0/segmenters/pig-add-0.29/seed-0/{run/, cases.csv, done.json}
 //! OUT/fold-0/curation/pig/{curation.csv, done.json}                only for arms with `curated` training sets
 //! OUT/fold-0/agreement/pig/{pairs/, seed-0/{cases.csv, done.json}}   pairs/: only for methods that need masks
@@ -43,4 +43,4 @@ pub use open::{Crossval, Selection};
 pub(crate) use outside::check_outside;
 pub use piece::{Done, Found, Piece, PieceKind};
 pub use sbatch::{Submission, sbatch};
-pub use variant::{Variant, variants};
+pub use variant::{ArmGenerator, Variant, variants};

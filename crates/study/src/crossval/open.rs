@@ -3,8 +3,9 @@
 use crate::crossval::{
     config::{ArmConfig, CrossvalFile},
     outside::check_outside,
-    piece::{self, Done, Piece, PieceKind, fold_folder},
+    piece::{self, Done, Piece, PieceKind, fold_folder, seed_folder},
     settings::Settings,
+    variant::ArmGenerator,
 };
 use pig_data::{Dataset, Splits, classes::names, crossval_folds};
 use pig_train::{
@@ -108,7 +109,7 @@ impl Crossval {
         let wanted: Vec<Piece> = all
             .filter(|piece| selection.fold.is_none_or(|fold| piece.fold == fold))
             .filter(|piece| selection.arm.as_deref().is_none_or(|arm| piece.is_of(file, arm)))
-            .filter(|piece| selection.seed.is_none_or(|seed| piece.seed().is_none_or(|own| own == seed)))
+            .filter(|piece| selection.seed.is_none_or(|seed| piece.is_for(file, seed)))
             .collect();
         if !wanted.is_empty() {
             return Ok(wanted);
@@ -142,24 +143,28 @@ impl Crossval {
         Piece { fold, kind }.folder(&self.file, &self.out)
     }
 
-    /// The folder of all measurements of an arm's agreement in a fold.
-    pub(super) fn agreement_folder(&self, fold: usize, arm: usize) -> PathBuf {
-        fold_folder(&self.out, fold).join(piece::AGREEMENT).join(&self.file.crossval.arms[arm].name)
+    /// The folder of the pairs by which agreement with a generator is measured in a fold, if they are not those that segmenters train on.
+    pub(super) fn agreement_folder(&self, fold: usize, which: ArmGenerator) -> PathBuf {
+        let name = &self.file.crossval.arms[which.arm].name;
+        let folder = fold_folder(&self.out, fold).join(piece::AGREEMENT).join(name);
+        // The folders seed-N beside it are those of segmenters.
+        let own = |seed| folder.join(format!("generator-{}", seed_folder(seed)));
+        which.own_seed(&self.file).map_or(folder.clone(), own)
     }
 
-    /// The run of an arm's generator in a fold.
-    pub(super) fn generator_run(&self, fold: usize, arm: usize) -> PathBuf {
-        match &self.file.crossval.arms[arm].runs {
-            Some(runs) => self.base.join(runs.replace("{fold}", &fold.to_string())),
-            None => self.folder(fold, PieceKind::Generator { arm }).join(piece::RUN),
+    /// The run of a generator in a fold.
+    pub(super) fn generator_run(&self, fold: usize, which: ArmGenerator) -> PathBuf {
+        match &self.file.crossval.arms[which.arm].runs {
+            Some(runs) => self.base.join(self.file.crossval.run(runs, fold, which.number)),
+            None => self.folder(fold, PieceKind::Generator(which)).join(piece::RUN),
         }
     }
 
-    /// Whether the generator of an arm makes its pairs for masks that it is given.
-    pub(super) fn needs_masks(&self, fold: usize, arm: usize) -> Result<bool> {
-        let config = &self.file.crossval.arms[arm];
+    /// Whether a generator makes its pairs for masks that it is given.
+    pub(super) fn needs_masks(&self, fold: usize, which: ArmGenerator) -> Result<bool> {
+        let config = &self.file.crossval.arms[which.arm];
         let generator = match config.runs {
-            Some(_) => RunDir::open(&self.generator_run(fold, arm))?.config()?,
+            Some(_) => RunDir::open(&self.generator_run(fold, which))?.config()?,
             None => self.file.generator(config, &self.base)?,
         };
         Ok(generator.method.needs_masks())
@@ -178,37 +183,43 @@ impl Crossval {
         let file = &self.file;
         let mut settings = Settings::of(&piece.label(file));
         let generator = match piece.kind {
-            PieceKind::Generator { arm } => {
-                let config = &file.crossval.arms[arm];
+            PieceKind::Generator(which) => {
+                let config = &file.crossval.arms[which.arm];
                 settings.add("pairs", &self.pairs_of(piece.fold, config).to_string());
                 match &config.runs {
-                    Some(runs) => settings.add("runs", runs),
-                    None => settings.add_differences("generator", &file.generator(config, &self.base)?),
+                    Some(runs) => {
+                        settings.add("runs", runs);
+                        if let Some(seed) = which.seed(file) {
+                            settings.add("seed", &seed.to_string());
+                        }
+                    }
+                    None => settings.add_differences("generator", &file.seeded_generator(which, &self.base)?),
                 }
                 None
             }
             PieceKind::Segmenter { variant, seed } => {
                 settings.add_differences("segmenter", &variant.segmenter(file, seed));
-                if let Some(arm) = variant.curated_arm() {
+                let which = variant.generator(file, seed);
+                if let Some(which) = which.filter(|_| variant.is_curated()) {
                     settings.add_differences("curate", &file.crossval.curate);
-                    let kind = PieceKind::Curation { arm };
+                    let kind = PieceKind::Curation(which);
                     settings.add("chosen by", &self.settings(Piece { fold: piece.fold, kind })?);
                 }
-                variant.arm()
+                which
             }
-            PieceKind::Curation { arm } => {
+            PieceKind::Curation(which) => {
                 for &seed in &file.crossval.segmenter_seeds {
                     settings.add_differences(&format!("segmenter {seed}"), &file.segmenter(seed));
                 }
-                Some(arm)
+                Some(which)
             }
             PieceKind::Agreement { arm, seed } => {
                 settings.add_differences("segmenter", &file.segmenter(seed));
-                Some(arm)
+                Some(ArmGenerator { arm, number: file.crossval.generator_of(seed) })
             }
         };
-        if let Some(arm) = generator {
-            settings.add("made by", &self.settings(Piece { fold: piece.fold, kind: PieceKind::Generator { arm } })?);
+        if let Some(which) = generator {
+            settings.add("made by", &self.settings(Piece { fold: piece.fold, kind: PieceKind::Generator(which) })?);
         }
         Ok(settings.sha256())
     }

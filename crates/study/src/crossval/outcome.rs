@@ -9,7 +9,7 @@ use pig_metrics::contrast::{Arm, Contrast, Run, Settings, contrast};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A mean within patients and then over patients, of the mean over all segmenters.
+/// A mean within patients and then over patients, of the mean over generators of the means over their segmenters.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PatientMean {
     /// The mean.
@@ -32,6 +32,9 @@ pub(crate) enum Outcome {
 /// All outcomes: the primary one and the guard.
 pub(super) const OUTCOMES: [Outcome; 2] = [Outcome::LesionDice, Outcome::FalseFindings];
 
+/// The values of a patient: those of its segmenters, for each fold and generator.
+type ByGenerator = BTreeMap<(u64, Option<u64>), Vec<f64>>;
+
 /// For each patient, the sum and the number of the values of the slices.
 type Sums<'r> = BTreeMap<&'r str, (f64, f64)>;
 
@@ -47,13 +50,18 @@ impl Outcome {
 
     /// The mean of an arm's rows; none without such slices.
     pub(super) fn mean(self, rows: &[&CaseRow]) -> Option<PatientMean> {
-        let runs = self.runs(rows, |_| None);
-        let mut patients: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
-        for (patient, value) in runs.iter().flat_map(|run| &run.values) {
-            patients.entry(patient).or_default().push(*value);
+        let runs = self.runs(rows, |row| row.generator_seed);
+        let mut patients: BTreeMap<&str, ByGenerator> = BTreeMap::new();
+        for run in &runs {
+            for (patient, value) in &run.values {
+                patients.entry(patient).or_default().entry((run.fold, run.generator)).or_default().push(*value);
+            }
         }
         let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
-        let means: Vec<f64> = patients.values().map(|values| mean(values)).collect();
+        let of_patient = |generators: &ByGenerator| {
+            mean(&generators.values().map(|segmenters| mean(segmenters)).collect::<Vec<f64>>())
+        };
+        let means: Vec<f64> = patients.values().map(of_patient).collect();
         let slices: BTreeSet<&str> =
             rows.iter().filter(|row| self.of(row).is_some()).map(|row| row.id.as_str()).collect();
         (!means.is_empty()).then(|| PatientMean { mean: mean(&means), patients: means.len(), slices: slices.len() })
@@ -95,13 +103,13 @@ impl<'r> Compared<'r> {
     }
 
     fn arm(variant: Variant, rows: &[&'r CaseRow], outcome: Outcome) -> Arm<'r> {
-        // In a fold, an arm has one generator.
-        let runs = outcome.runs(rows, |_| variant.arm().map(|_| 0));
-        Arm { runs, is_alike: variant.has_real_pairs() }
+        // Without seeds of its own, an arm has one generator in a fold.
+        let runs = outcome.runs(rows, |row| variant.arm().map(|_| row.generator_seed.unwrap_or(0)));
+        Arm { runs, is_alike: variant.varies_alike() }
     }
 
     fn compare(&self, first: &Arm<'r>, second: &Arm<'r>, outcome: Outcome) -> Option<Contrast> {
-        let alike = self.0.iter().filter(|(variant, _)| variant.has_real_pairs());
+        let alike = self.0.iter().filter(|(variant, _)| variant.varies_alike());
         let family: Vec<Arm<'r>> = alike.map(|(variant, rows)| Self::arm(*variant, rows, outcome)).collect();
         contrast(first, second, &family.iter().collect::<Vec<_>>(), &Settings::default())
     }

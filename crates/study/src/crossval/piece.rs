@@ -2,7 +2,7 @@
 
 use crate::crossval::{
     config::CrossvalFile,
-    variant::{Variant, variants},
+    variant::{ArmGenerator, Variant, variants},
 };
 use pig_files::Lock;
 use pig_metrics::bootstrap::Estimate;
@@ -13,11 +13,8 @@ use std::path::{Path, PathBuf};
 /// The kind of a piece of work that can be done separately.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum PieceKind {
-    /// Trains the generator of an arm and makes as many pairs as the arm's largest training set needs.
-    Generator {
-        /// Number of the arm.
-        arm: usize,
-    },
+    /// Trains a generator of an arm and makes as many pairs as the arm's largest training set needs.
+    Generator(ArmGenerator),
     /// Trains a segmenter and measures it on the test patients.
     Segmenter {
         /// The training set.
@@ -25,11 +22,8 @@ pub enum PieceKind {
         /// Seed of the segmenter.
         seed: u64,
     },
-    /// Measures the pairs of an arm by the fold's segmenters of real pairs, to choose among them.
-    Curation {
-        /// Number of the arm.
-        arm: usize,
-    },
+    /// Measures the pairs of a generator by the fold's segmenters of real pairs, to choose among them.
+    Curation(ArmGenerator),
     /// Measures pair agreement: the segmenter of real pairs segments generated pairs.
     Agreement {
         /// Number of the arm.
@@ -54,9 +48,10 @@ pub fn pieces(file: &CrossvalFile, fold: usize) -> Vec<Piece> {
     let of = |variant| seeds.iter().map(move |&seed| PieceKind::Segmenter { variant, seed });
     let mut kinds: Vec<PieceKind> = of(Variant::Real).collect();
     for arm in 0..file.crossval.arms.len() {
-        kinds.push(PieceKind::Generator { arm });
+        let generators = || (0..file.crossval.generators()).map(|number| ArmGenerator { arm, number });
+        kinds.extend(generators().map(PieceKind::Generator));
         if !file.crossval.arms[arm].curated.is_empty() {
-            kinds.push(PieceKind::Curation { arm });
+            kinds.extend(generators().map(PieceKind::Curation));
         }
         kinds.extend(seeds.iter().map(|&seed| PieceKind::Agreement { arm, seed }));
         kinds.extend(variants(file).into_iter().filter(|variant| variant.arm() == Some(arm)).flat_map(of));
@@ -65,12 +60,16 @@ pub fn pieces(file: &CrossvalFile, fold: usize) -> Vec<Piece> {
 }
 
 impl Piece {
-    /// The label that `--arm` takes; it distinguishes the generator, the agreement and the segmenters of one arm.
+    /// The label that `--arm` takes; it distinguishes the generators, the agreement and the segmenters of one arm.
     pub fn label(self, file: &CrossvalFile) -> String {
         let name = |arm: usize| &file.crossval.arms[arm].name;
+        let of = |generator: ArmGenerator, what: &str| {
+            let seed = generator.own_seed(file).map_or(String::new(), |seed| format!("-{seed}"));
+            format!("{}-{what}{seed}", name(generator.arm))
+        };
         match self.kind {
-            PieceKind::Generator { arm } => format!("{}-generator", name(arm)),
-            PieceKind::Curation { arm } => format!("{}-curation", name(arm)),
+            PieceKind::Generator(generator) => of(generator, "generator"),
+            PieceKind::Curation(generator) => of(generator, "curation"),
             PieceKind::Agreement { arm, .. } => format!("{}-agreement", name(arm)),
             PieceKind::Segmenter { variant, .. } => variant.label(file),
         }
@@ -79,16 +78,28 @@ impl Piece {
     /// Whether `wanted`, the value of `--arm`, selects this piece: by the label of the piece, or by the name of its arm.
     pub fn is_of(self, file: &CrossvalFile, wanted: &str) -> bool {
         let arm = match self.kind {
-            PieceKind::Generator { arm } | PieceKind::Curation { arm } | PieceKind::Agreement { arm, .. } => Some(arm),
+            PieceKind::Generator(generator) | PieceKind::Curation(generator) => Some(generator.arm),
+            PieceKind::Agreement { arm, .. } => Some(arm),
             PieceKind::Segmenter { variant, .. } => variant.arm(),
         };
         self.label(file) == wanted || arm.is_some_and(|arm| file.crossval.arms[arm].name == wanted)
     }
 
+    /// Whether the piece is that of a segmenter with this seed, or of the generator whose pairs belong to it.
+    pub fn is_for(self, file: &CrossvalFile, seed: u64) -> bool {
+        match self.kind {
+            PieceKind::Generator(which) | PieceKind::Curation(which) => {
+                let crossval = &file.crossval;
+                crossval.segmenter_seeds.contains(&seed) && which.number == crossval.generator_of(seed)
+            }
+            PieceKind::Segmenter { seed: own, .. } | PieceKind::Agreement { seed: own, .. } => own == seed,
+        }
+    }
+
     /// The seed of the segmenter, if the piece has one.
     pub fn seed(self) -> Option<u64> {
         match self.kind {
-            PieceKind::Generator { .. } | PieceKind::Curation { .. } => None,
+            PieceKind::Generator(_) | PieceKind::Curation(_) => None,
             PieceKind::Segmenter { seed, .. } | PieceKind::Agreement { seed, .. } => Some(seed),
         }
     }
@@ -97,15 +108,24 @@ impl Piece {
     pub fn folder(self, file: &CrossvalFile, out: &Path) -> PathBuf {
         let fold = fold_folder(out, self.fold);
         let name = |arm: usize| &file.crossval.arms[arm].name;
+        let of = |generator: ArmGenerator, what: &str| {
+            let folder = fold.join(what).join(name(generator.arm));
+            generator.own_seed(file).map_or(folder.clone(), |seed| folder.join(seed_folder(seed)))
+        };
         match self.kind {
-            PieceKind::Generator { arm } => fold.join("generators").join(name(arm)),
-            PieceKind::Curation { arm } => fold.join("curation").join(name(arm)),
-            PieceKind::Agreement { arm, seed } => fold.join(AGREEMENT).join(name(arm)).join(format!("seed-{seed}")),
+            PieceKind::Generator(generator) => of(generator, GENERATORS),
+            PieceKind::Curation(generator) => of(generator, "curation"),
+            PieceKind::Agreement { arm, seed } => fold.join(AGREEMENT).join(name(arm)).join(seed_folder(seed)),
             PieceKind::Segmenter { variant, seed } => {
-                fold.join("segmenters").join(variant.label(file)).join(format!("seed-{seed}"))
+                fold.join("segmenters").join(variant.label(file)).join(seed_folder(seed))
             }
         }
     }
+}
+
+/// The folder of what a seed made.
+pub(crate) fn seed_folder(seed: u64) -> String {
+    format!("seed-{seed}")
 }
 
 /// The folder of a fold.
@@ -174,6 +194,9 @@ pub enum Found {
 }
 
 const DONE: &str = "done.json";
+
+/// The folder of a fold's generators.
+pub(crate) const GENERATORS: &str = "generators";
 
 /// The folder of a fold's agreement.
 pub(super) const AGREEMENT: &str = "agreement";

@@ -3,7 +3,7 @@
 use crate::crossval::{
     agreement::{AgreementResult, agreement},
     cases::{COLUMNS, CaseRow, MEASURES, Measured, class_table, read_all},
-    config::{CrossvalFile, Use},
+    config::{Count, CrossvalFile, Use},
     definition::{definition, definition_of_class},
     open::Crossval,
     outcome::{Compared, OUTCOMES, PatientMean},
@@ -65,6 +65,9 @@ pub struct ArmResult {
     /// How many of them were drawn; none without generated pairs, or if a segmenter is from a version that did not count them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drawn: Option<Drawn>,
+    /// Whether its images have the masks of other pairs, so that it is a control and nothing to train with.
+    #[serde(default)]
+    pub is_control: bool,
     /// The measures as the paper prints them, over folds in which all seeds are done.
     pub measures: Vec<Measure>,
     /// Dice on slices with a lesion, over folds in which all seeds are done.
@@ -80,8 +83,8 @@ pub struct ArmResult {
     pub false_findings_against_real: Option<Contrast>,
 }
 
-/// Compares segmenters that were trained on generated pairs alone with segmenters that were trained on the same images with the masks of
-/// other pairs. The difference measures what the pairing of images and masks is worth.
+/// Compares segmenters that were trained on generated pairs, alone or beside real ones, with segmenters that were trained on the same images
+/// with the masks of other pairs. The difference measures what the pairing of images and masks is worth.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PairingResult {
     /// The training set of pairs as they were generated.
@@ -169,7 +172,8 @@ impl Gathered {
                     };
                     added += pairs;
                     drawn.push(own);
-                    let named = |row: CaseRow| CaseRow { fold, arm: label.clone(), seed, ..row };
+                    let generator_seed = variant.generator(file, seed).and_then(|which| which.seed(file));
+                    let named = |row: CaseRow| CaseRow { fold, arm: label.clone(), generator_seed, seed, ..row };
                     let cases = read_all(&crossval.folder(fold, piece.kind), names)?;
                     found.all.extend(cases.all.into_iter().map(named));
                     for (rows, own) in found.classes.iter_mut().zip(cases.classes) {
@@ -278,6 +282,7 @@ impl Results {
                     segmenters,
                     added,
                     drawn: drawn.filter(|_| variant != Variant::Real),
+                    is_control: variant.is_shuffled(),
                     measures: MEASURES.map(|measured| arm.measure(measured)).to_vec(),
                     lesion_dice,
                     false_findings,
@@ -331,12 +336,15 @@ impl Results {
     }
 }
 
-/// For every number of pairs that an arm uses both as generated and with shuffled masks: compares the two.
+/// For every number of pairs that an arm uses in the same way both as generated and with shuffled masks: compares the two.
 fn pairing(file: &CrossvalFile, compared: &Compared<'_>) -> Vec<PairingResult> {
     let arms = file.crossval.arms.iter().enumerate();
     let both = arms.flat_map(|(arm, config)| {
-        let counts = config.only.iter().filter(|count| config.shuffled.contains(count));
-        counts.map(move |&count| [Use::Only, Use::Shuffled].map(|how| Variant::Generated { arm, how, count }))
+        let beside = config.add.iter().filter(|count| config.placebo.contains(count));
+        let alone = config.only.iter().filter(|count| config.shuffled.contains(count));
+        let of = move |uses: [Use; 2], &count: &Count| uses.map(|how| Variant::Generated { arm, how, count });
+        let beside = beside.map(move |count| of([Use::Add, Use::Placebo], count));
+        beside.chain(alone.map(move |count| of([Use::Only, Use::Shuffled], count)))
     });
     both.map(|[own, shuffled]| {
         let (difference, untrained) = compared.trained(own, shuffled);

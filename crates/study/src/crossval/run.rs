@@ -49,9 +49,9 @@ impl Crossval {
             unread.remove(&piece.fold);
             note(observer, format!("fold {}: {}{}", piece.fold, piece.label(&self.file), seed_words(piece)));
             let outcome = match piece.kind {
-                PieceKind::Generator { arm } => fold.generator(arm, device, observer)?,
+                PieceKind::Generator(which) => fold.generator(which, device, observer)?,
                 PieceKind::Segmenter { variant, seed } => fold.segmenter(variant, seed, device, observer)?,
-                PieceKind::Curation { arm } => fold.curation(arm, device, observer)?,
+                PieceKind::Curation(which) => fold.curation(which, device, observer)?,
                 PieceKind::Agreement { arm, seed } => fold.agreement(arm, seed, device, observer)?,
             };
             if outcome == Outcome::Interrupted {

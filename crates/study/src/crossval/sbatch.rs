@@ -55,8 +55,8 @@ impl Stage {
 
     fn of(job: &Job) -> Self {
         match job.kind {
-            PieceKind::Generator { .. } => Self::Generators,
-            PieceKind::Curation { .. } => Self::Curation,
+            PieceKind::Generator(_) => Self::Generators,
+            PieceKind::Curation(_) => Self::Curation,
             PieceKind::Agreement { .. } => Self::Agreement,
             PieceKind::Segmenter { variant, .. } if variant.arm().is_none() => Self::RealSegmenters,
             PieceKind::Segmenter { .. } => Self::Segmenters,

@@ -7,7 +7,7 @@ use crate::crossval::{
     generator::Generator,
     piece::{CASES, Found, Piece, PieceKind, RUN, part, take},
     results::mean_of_cases,
-    variant::Variant,
+    variant::{ArmGenerator, Variant},
 };
 use burn::tensor::Device;
 use pig_data::{
@@ -60,15 +60,16 @@ impl FoldData<'_> {
         if crossval.finished(piece)?.is_some() {
             return Ok(Outcome::Finished);
         }
-        let generator = match variant.arm() {
+        let which = variant.generator(&crossval.file, seed);
+        let generator = match which {
             None => None,
-            Some(arm) => match self.generator(arm, device, observer)? {
+            Some(which) => match self.generator(which, device, observer)? {
                 Outcome::Interrupted => return Ok(Outcome::Interrupted),
-                Outcome::Finished => self.finished_generator(arm)?,
+                Outcome::Finished => self.finished_generator(which)?,
             },
         };
-        if let Some(arm) = variant.curated_arm()
-            && self.curation(arm, device, observer)? == Outcome::Interrupted
+        if let Some(which) = which.filter(|_| variant.is_curated())
+            && self.curation(which, device, observer)? == Outcome::Interrupted
         {
             return Ok(Outcome::Interrupted);
         }
@@ -78,7 +79,7 @@ impl FoldData<'_> {
         if crossval.finished(piece)?.is_some() {
             return Ok(Outcome::Finished);
         }
-        let data = self.segment_data(variant, generator.as_ref(), observer)?;
+        let data = self.segment_data(variant, which.zip(generator.as_ref()), observer)?;
         let run = folder.join(RUN);
         let at_once = !run.exists();
         let file = variant.segmenter(&crossval.file, seed);
@@ -116,30 +117,35 @@ impl FoldData<'_> {
     fn segment_data(
         &self,
         variant: Variant,
-        generator: Option<&Generator>,
+        generator: Option<(ArmGenerator, &Generator)>,
         observer: &dyn Observer,
     ) -> Result<SegmentData<'_>> {
-        let (Variant::Generated { arm, how, count }, Some(generator)) = (variant, generator) else {
+        let (Variant::Generated { how, count, .. }, Some((which, generator))) = (variant, generator) else {
             return Ok(SegmentData::with(&self.real, &pairs::none(&self.real.set)));
         };
         let count = count.of(self.splits.training.len());
         let generated = match how {
-            Use::Curated => self.chosen(arm, count, generator, observer)?,
-            Use::Add | Use::Pretrained | Use::Only | Use::Shuffled => generator.pairs(count, self, observer)?,
+            Use::Curated => self.chosen(which, count, generator, observer)?,
+            Use::Add | Use::Pretrained | Use::Placebo | Use::Only | Use::Shuffled => {
+                generator.pairs(count, self, observer)?
+            }
         };
         Ok(match how {
             Use::Add | Use::Curated | Use::Pretrained => SegmentData::with(&self.real, &generated),
+            Use::Placebo => SegmentData::with(&self.real, &pairs::shuffled(&generated)),
             Use::Only => SegmentData::only(&self.real, generated),
             Use::Shuffled => SegmentData::only(&self.real, pairs::shuffled(&generated)),
         })
     }
 
-    /// Measures the Dice of the segmenter of real pairs on the generated pairs of an arm, and on their images with the masks of other
-    /// pairs. The Dice on the real pairs of the test patients is read from the finished segmenter.
+    /// Measures the Dice of a segmenter of real pairs on the pairs of the arm's generator that belongs to its seed, and on their images
+    /// with the masks of other pairs. The Dice on the real pairs of the test patients is read from the finished segmenter.
     pub(super) fn agreement(&self, arm: usize, seed: u64, device: &Device, observer: &dyn Observer) -> Result<Outcome> {
         let (crossval, started) = (self.crossval, Instant::now());
         let piece = Piece { fold: self.number, kind: PieceKind::Agreement { arm, seed } };
-        for outcome in [self.segmenter(Variant::Real, seed, device, observer)?, self.generator(arm, device, observer)?]
+        let which = ArmGenerator { arm, number: crossval.file.crossval.generator_of(seed) };
+        for outcome in
+            [self.segmenter(Variant::Real, seed, device, observer)?, self.generator(which, device, observer)?]
         {
             if outcome == Outcome::Interrupted {
                 return Ok(outcome);
@@ -153,7 +159,7 @@ impl FoldData<'_> {
         }
         let segmenter = crossval.folder(self.number, PieceKind::Segmenter { variant: Variant::Real, seed });
         let model = SegmentModel::open(&part(&segmenter, RUN)?, device)?;
-        let Some(generated) = self.agreement_pairs(arm, device, observer)? else { return Ok(Outcome::Interrupted) };
+        let Some(generated) = self.agreement_pairs(which, device, observer)? else { return Ok(Outcome::Interrupted) };
         let (exchanged, decision) = (pairs::shuffled(&generated), model.file.decision());
         let both = |index: usize, found: Vec<f32>| {
             let dice = |set: &PreparedSet| dice_of_classes(&found, set, index, &decision);

@@ -276,6 +276,7 @@ mod tests {
             segmenters: [3, 3],
             added: 4.0,
             drawn,
+            is_control: false,
             measures: Vec::new(),
             lesion_dice: Some(PatientMean { mean: 0.72, patients: 20, slices: 20 }),
             false_findings: None,

@@ -3,6 +3,27 @@
 use crate::crossval::config::{Count, CrossvalFile, REAL, Use};
 use pig_segment::{PairUse, SegmentFile, pairs::Mixture};
 
+/// One of the generators of an arm; in every fold, another one is trained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ArmGenerator {
+    /// Number of the arm.
+    pub arm: usize,
+    /// Number of the generator, from 0: the place of its seed in `crossval.generator_seeds`.
+    pub number: usize,
+}
+
+impl ArmGenerator {
+    /// Its seed, if the cross-validation gives it one; otherwise it has that of its own configuration.
+    pub fn seed(self, file: &CrossvalFile) -> Option<u64> {
+        file.crossval.generator_seeds.get(self.number).copied()
+    }
+
+    /// Its seed, if the arm has several generators, which it tells apart.
+    pub(super) fn own_seed(self, file: &CrossvalFile) -> Option<u64> {
+        self.seed(file).filter(|_| file.crossval.generators() > 1)
+    }
+}
+
 /// The training set of a segmenter.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Variant {
@@ -30,12 +51,25 @@ impl Variant {
         }
     }
 
-    /// Whether segmenters train on all real pairs, so that their trainings vary alike.
-    pub fn has_real_pairs(self) -> bool {
+    /// Whether segmenters train on all real pairs.
+    fn has_real_pairs(self) -> bool {
         match self {
-            Self::Real | Self::Generated { how: Use::Add | Use::Curated | Use::Pretrained, .. } => true,
-            Self::Generated { how: Use::Only | Use::Shuffled, .. } => false,
+            Self::Real => true,
+            Self::Generated { how, .. } => match how {
+                Use::Add | Use::Curated | Use::Pretrained | Use::Placebo => true,
+                Use::Only | Use::Shuffled => false,
+            },
         }
+    }
+
+    /// Whether each image has the mask of another pair.
+    pub(super) fn is_shuffled(self) -> bool {
+        matches!(self, Self::Generated { how: Use::Placebo | Use::Shuffled, .. })
+    }
+
+    /// Whether its trainings are taken to vary as much as those of real pairs: segmenters train on all of these, and on no wrong masks.
+    pub fn varies_alike(self) -> bool {
+        self.has_real_pairs() && !self.is_shuffled()
     }
 
     /// How many pairs its segmenters train on in a fold with `real` real training pairs, if no filter leaves fewer.
@@ -57,12 +91,14 @@ impl Variant {
         own
     }
 
-    /// The number of the arm whose pairs must be chosen first, if any.
-    pub fn curated_arm(self) -> Option<usize> {
-        match self {
-            Self::Generated { arm, how: Use::Curated, .. } => Some(arm),
-            _ => None,
-        }
+    /// Whether the pairs must be chosen first.
+    pub fn is_curated(self) -> bool {
+        matches!(self, Self::Generated { how: Use::Curated, .. })
+    }
+
+    /// The generator that makes the pairs of the segmenter with one of the seeds, if any.
+    pub fn generator(self, file: &CrossvalFile, seed: u64) -> Option<ArmGenerator> {
+        self.arm().map(|arm| ArmGenerator { arm, number: file.crossval.generator_of(seed) })
     }
 
     /// The number of the arm whose generator is needed, if any.

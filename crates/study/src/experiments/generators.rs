@@ -5,7 +5,7 @@ use crate::{
     crossval::{
         generator::{check_unseen, train_generator},
         open::keep_fold,
-        piece::{RUN, fold_folder},
+        piece::{GENERATORS, RUN, fold_folder, seed_folder},
     },
     experiments::study::Study,
 };
@@ -14,6 +14,7 @@ use pig_data::{Dataset, PreparedSet, Splits};
 use pig_train::{
     Config, Error, Result,
     checkpoint::Store,
+    config::require,
     generation::{Request, generate},
     observer::{Observer, Outcome, note},
     role::Role,
@@ -33,6 +34,13 @@ pub(super) struct Fold<'s> {
 impl<'s> Fold<'s> {
     /// Creates the fold's folder, or checks that the existing one holds the same split.
     pub(super) fn open(study: &'s Study, number: usize) -> Result<Self> {
+        let seeds = &study.loaded.file.crossval.generator_seeds;
+        require(
+            seeds.is_empty(),
+            "crossval.generator_seeds",
+            format!("{seeds:?}"),
+            "an empty list: this experiment trains one generator of each kind",
+        )?;
         let folds = study.folds()?;
         let Some(splits) = folds.get(number).cloned() else {
             return Err(Error::Setting {
@@ -54,15 +62,15 @@ impl<'s> Fold<'s> {
     pub(super) fn generator(&self, name: &str, device: &Device, observer: &dyn Observer) -> Result<(Outcome, PathBuf)> {
         let request = &self.study.request;
         let config = self.study.loaded.config(name, &request.out, self.study.steps(name, &self.folds)?)?;
-        if let Some(run) = request.reuse.as_deref().map(|other| generator_run(other, self.number, name))
-            && is_the_same(&run, &config, &self.splits)
-        {
+        let known = |other: &PathBuf| known_runs(other, self.number, name, config.train.seed);
+        let mut known = request.reuse.iter().flat_map(known);
+        if let Some(run) = known.find(|run| is_the_same(run, &config, &self.splits)) {
             note(observer, format!("{name}: using the finished run {}", run.display()));
             return Ok((Outcome::Finished, run));
         }
         let run = generator_run(&request.out, self.number, name);
         note(observer, format!("fold {}: {name}", self.number));
-        let folder = self.folder("generators").join(name);
+        let folder = self.folder(GENERATORS).join(name);
         std::fs::create_dir_all(&folder).map_err(Error::io(&folder, "create"))?;
         Ok((train_generator(&config, &request.data, &self.splits, &run, device, observer)?, run))
     }
@@ -91,9 +99,16 @@ impl<'s> Fold<'s> {
     }
 }
 
-/// The path of a generator's run in the folder `out` of an experiment or a cross-validation.
+/// The path of a generator's run in the folder `out` of an experiment, or of a cross-validation with one generator of each arm.
 fn generator_run(out: &Path, fold: usize, name: &str) -> PathBuf {
-    fold_folder(out, fold).join("generators").join(name).join(RUN)
+    fold_folder(out, fold).join(GENERATORS).join(name).join(RUN)
+}
+
+/// The paths at which a generator with this seed may lie in the folder of an experiment, or of a cross-validation with one or several
+/// generators of each arm.
+fn known_runs(out: &Path, fold: usize, name: &str, seed: u64) -> [PathBuf; 2] {
+    let folder = fold_folder(out, fold).join(GENERATORS).join(name);
+    [folder.join(RUN), folder.join(seed_folder(seed)).join(RUN)]
 }
 
 /// Whether a run was trained with `config` on `splits` to its end.

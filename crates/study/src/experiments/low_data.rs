@@ -62,6 +62,7 @@ const COLUMNS: &Columns<Row> = &[
     ("share", Column::Number(|row| row.share)),
     ("fold", Column::Count(|row| row.case.fold as u64)),
     ("arm", Column::Text(|row| &row.case.arm)),
+    ("generator_seed", Column::MaybeCount(|row| row.case.generator_seed)),
     ("seed", Column::Count(|row| row.case.seed)),
     ("id", Column::Text(|row| &row.case.id)),
     ("group", Column::Text(|row| &row.case.group)),

@@ -2,8 +2,9 @@
 
 use crate::{
     crossval::{
-        config::{CrossvalFile, REAL},
-        piece::{Done, Found, PAIRS, RESULTS, RUN, fold_folder},
+        ArmGenerator, Piece, PieceKind,
+        config::{ArmConfig, CrossvalFile, REAL},
+        piece::{Done, Found, PAIRS, RESULTS, RUN, fold_folder, seed_folder},
         results::{ArmResult, ClassResults, Results},
         text::{AGREEMENT, PAPER, points},
         verdict::no_verdict,
@@ -64,7 +65,8 @@ pub(super) fn of_crossval(request: &Request, device: &Device, observer: &dyn Obs
     table2_blocks(&mut page, &found);
     pictures(&mut page, request, out, &file, Some(&found), device, observer);
     let title = "Do generated pairs help a segmenter?".to_owned();
-    Ok(finish(page, (title, &found.definition), &file.to_toml(), folds_facts(out), json_of(&found)?))
+    let json = json_of(&found)?;
+    Ok(finish(page, (title, &found.definition), &file.to_toml(), folds_facts(out), (json, file.crossval.generators())))
 }
 
 /// The page of an experiment.
@@ -76,10 +78,12 @@ pub(super) fn of_experiment(
 ) -> Result<Report> {
     let out = &request.path;
     let mut page = Page::new();
+    let mut generators = 1;
     let (definition, json) = match identity.experiment {
         Experiment::Table2 => {
             let file = crossval_file(out)?;
             let found = crossval_results(out, &file)?;
+            generators = file.crossval.generators();
             table2_blocks(&mut page, &found);
             pictures(&mut page, request, out, &file, Some(&found), device, observer);
             (found.definition.clone(), json_of(&found)?)
@@ -89,7 +93,8 @@ pub(super) fn of_experiment(
             let largest =
                 largest_share(out)?.map(|folder| Ok::<_, Error>((crossval_file(&folder)?, folder))).transpose()?;
             if let Some((file, _)) = &largest {
-                // All shares have the same segmenters.
+                // All shares have the same segmenters and generators.
+                generators = file.crossval.generators();
                 found.shares.iter_mut().for_each(|share| share.results.no_verdict = no_verdict(file));
             }
             low_data_blocks(&mut page, &found);
@@ -118,7 +123,7 @@ pub(super) fn of_experiment(
     facts.extend(folds_facts(out));
     let title = identity.experiment.question().to_owned();
     let lead = format!("{} {}", notes(identity.budget, &identity.notes), first_sentence(&definition));
-    Ok(finish(page, (title, &lead), &settings, facts, json))
+    Ok(finish(page, (title, &lead), &settings, facts, (json, generators)))
 }
 
 fn json_of<T: Serialize>(found: &T) -> Result<serde_json::Value> {
@@ -135,13 +140,15 @@ fn finish(
     (title, lead): (String, &str),
     settings: &str,
     facts: Vec<[String; 2]>,
-    json: serde_json::Value,
+    (json, generators): (serde_json::Value, usize),
 ) -> Report {
     let mut limits = common_limits();
-    limits.push(
-        "In a fold, every generator was trained with one seed; how much the results vary with that seed is not measured."
-            .to_owned(),
-    );
+    if generators == 1 {
+        limits.push(
+            "In a fold, every generator was trained with one seed; how much the results vary with that seed is not measured."
+                .to_owned(),
+        );
+    }
     limits.push("Intervals are by patient of this data set; they do not cover other hospitals and devices.".to_owned());
     let document = page.finish(title, lead.to_owned(), limits, settings, facts);
     Report { document, json }
@@ -423,9 +430,10 @@ impl<'a> Material<'a> {
         Ok(Self { out, file, real, test })
     }
 
-    /// The generated pairs of an arm; empty if the arm has none here.
-    fn generated(&self, name: &str) -> Result<Vec<Generated>> {
-        let folder = fold_folder(self.out, 0).join("generators").join(name);
+    /// The pairs of an arm's first generator; empty if the arm has none here.
+    fn generated(&self, arm: usize) -> Result<Vec<Generated>> {
+        let kind = PieceKind::Generator(ArmGenerator { arm, number: 0 });
+        let folder = Piece { fold: 0, kind }.folder(self.file, self.out);
         let Some(Done { found: Found::Generator { seeds, .. }, .. }) = Done::read(&folder)? else {
             return Ok(Vec::new());
         };
@@ -440,8 +448,8 @@ impl<'a> Material<'a> {
     fn montages(&self) -> Result<Vec<Block>> {
         let [training, _] = self.real.parts();
         let mut blocks = Vec::new();
-        for arm in &self.file.crossval.arms {
-            let generated = self.generated(&arm.name)?;
+        for (number, arm) in self.file.crossval.arms.iter().enumerate() {
+            let generated = self.generated(number)?;
             if generated.is_empty() {
                 continue;
             }
@@ -456,7 +464,9 @@ impl<'a> Material<'a> {
     }
 
     fn nearest(&self) -> Result<Vec<Block>> {
-        let generated = self.generated(crate::experiments::config::PIG)?;
+        let is_pig = |arm: &ArmConfig| arm.name == crate::experiments::config::PIG;
+        let Some(arm) = self.file.crossval.arms.iter().position(is_pig) else { return Ok(Vec::new()) };
+        let generated = self.generated(arm)?;
         if generated.is_empty() {
             return Ok(Vec::new());
         }
@@ -466,7 +476,7 @@ impl<'a> Material<'a> {
 
     fn worst(&self, label: &str, device: &Device) -> Result<Vec<Block>> {
         let seed = self.file.crossval.segmenter_seeds.first().copied().unwrap_or(0);
-        let run = fold_folder(self.out, 0).join("segmenters").join(label).join(format!("seed-{seed}")).join(RUN);
+        let run = fold_folder(self.out, 0).join("segmenters").join(label).join(seed_folder(seed)).join(RUN);
         RunDir::open(&run)?;
         worst_cases(&SegmentModel::open(&run, device)?, &self.test, device)
     }
