@@ -50,6 +50,13 @@ set = ["method=seg-guided"]
 add = [2]
 "#;
 
+/// The seeds of the pairs that a generator in this folder made.
+fn noise(folder: &Path) -> Vec<u64> {
+    let done = std::fs::read_to_string(folder.join("done.json")).unwrap();
+    let done: serde_json::Value = serde_json::from_str(&done).unwrap();
+    done["found"]["seeds"].as_array().unwrap().iter().map(|seed| seed.as_u64().unwrap()).collect()
+}
+
 /// The values of two columns of a table, together.
 fn columns(table: &Path, [first, second]: [&str; 2], arm: &str) -> BTreeSet<(String, String)> {
     let text = std::fs::read_to_string(table).unwrap();
@@ -83,7 +90,7 @@ fn segmenters_are_divided_among_the_generators_of_an_arm() {
         assert!(shown.contains(line), "{line}: {shown}");
     }
     // Each has its own seed and makes its own pairs, of noise that no other one has.
-    let (mut hashes, mut noise) = (BTreeMap::new(), BTreeMap::new());
+    let (mut hashes, mut used) = (BTreeMap::new(), BTreeMap::new());
     for fold in 0..2 {
         for (arm, seed) in [("pig", 4), ("pig", 9), ("guided", 4), ("guided", 9)] {
             let folder = at(&format!("out/fold-{fold}/generators/{arm}/seed-{seed}"));
@@ -91,9 +98,8 @@ fn segmenters_are_divided_among_the_generators_of_an_arm() {
             assert!(config.contains(&format!("\nseed = {seed}\n")), "{config}");
             let done = std::fs::read_to_string(folder.join("done.json")).unwrap();
             let done: serde_json::Value = serde_json::from_str(&done).unwrap();
-            for pair in done["found"]["seeds"].as_array().unwrap() {
-                let other = noise.insert((arm, pair.as_u64().unwrap()), (fold, seed));
-                assert_eq!(other, None, "{arm} {pair}");
+            for pair in noise(&folder) {
+                assert_eq!(used.insert((arm, pair), (fold, seed)), None, "{arm} {pair}");
             }
             hashes.insert(done["found"]["model_hash"].as_str().unwrap().to_owned(), (fold, arm, seed));
         }
@@ -123,4 +129,30 @@ fn segmenters_are_divided_among_the_generators_of_an_arm() {
         "{}",
         stderr(&other)
     );
+}
+
+/// Finished generators keep their seeds, so those of another one must not be among them, in no fold.
+#[test]
+fn a_generator_that_is_added_later_has_noise_of_its_own() {
+    let folder = Folder::with_data();
+    let at = |name: &str| folder.path().join(name);
+    std::fs::write(at("generator.toml"), TINY.map(|set| set.to_owned() + "\n").concat()).unwrap();
+    std::fs::write(at("crossval.toml"), CONFIG.replace("curated = [2]\n", "")).unwrap();
+    let mut used = BTreeSet::new();
+    for (seeds, segmenters, new) in [("[4,9]", "[0,1,2,3]", vec![4, 9]), ("[4,9,11]", "[0,1,2,3,4,5]", vec![11])] {
+        let sets = [format!("crossval.generator_seeds={seeds}"), format!("crossval.segmenter_seeds={segmenters}")];
+        for seed in new {
+            let label = format!("pig-generator-{seed}");
+            let asked =
+                ["crossval", "--config", "crossval.toml", "--data", "data", "--out", "out", "-q", "--arm", &label];
+            let mut asked = command(&asked);
+            asked.args(sets.iter().flat_map(|set| ["--set", set])).current_dir(folder.path());
+            success(asked.output().unwrap());
+            for fold in 0..2 {
+                for pair in noise(&at(&format!("out/fold-{fold}/generators/pig/seed-{seed}"))) {
+                    assert!(used.insert(pair), "fold {fold}, seed {seed}: {pair}");
+                }
+            }
+        }
+    }
 }

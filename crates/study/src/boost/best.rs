@@ -32,7 +32,7 @@ const BEST: &str = "best";
 /// stands beside one that is not made of it.
 pub(super) const FOLDERS: [&str; 2] = [BEST, PAIRS];
 
-/// The fold whose first generator made the pairs.
+/// The fold whose generator made the pairs.
 const FOLD: usize = 0;
 
 /// What was written.

@@ -62,8 +62,6 @@ pub(super) fn agreement(
     let trained = trained(real.iter().copied());
     for fold in 0..crossval.folds.len() {
         for &seed in &crossval.file.crossval.segmenter_seeds {
-            let which = ArmGenerator { arm, number: crossval.file.crossval.generator_of(seed) };
-            let generator = crossval.finished(Piece { fold, kind: PieceKind::Generator(which) })?;
             let kind = PieceKind::Agreement { arm, seed };
             let Some(Done { found: Found::Agreement { empty_masks, .. }, .. }) =
                 crossval.finished(Piece { fold, kind })?
@@ -76,14 +74,15 @@ pub(super) fn agreement(
                 result.untrained += 1;
                 continue;
             }
-            let empty = match (empty_masks, generator.as_ref().map(|done| &done.found)) {
-                (Some(empty), _) => empty,
+            let empty = if let Some(empty) = empty_masks {
+                empty
+            } else {
                 // Pieces of earlier versions, which measured the pairs that segmenters are trained on.
-                (None, Some(Found::Generator { empty_masks, .. })) => {
-                    result.seen_masks |= crossval.needs_masks(fold, which)?;
-                    *empty_masks
-                }
-                (None, _) => continue,
+                let which = ArmGenerator { arm, number: crossval.file.crossval.generator_of(seed) };
+                let generator = crossval.finished(Piece { fold, kind: PieceKind::Generator(which) })?;
+                let Some(Done { found: Found::Generator { empty_masks, .. }, .. }) = generator else { continue };
+                result.seen_masks |= crossval.needs_masks(fold, which)?;
+                empty_masks
             };
             let table = class.map_or(CASES.to_owned(), class_table);
             let empty = if class.is_some() { None } else { Some(empty) };

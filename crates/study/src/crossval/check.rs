@@ -27,6 +27,10 @@ fn of_arm(error: Error, arm: &ArmConfig) -> Error {
     }
 }
 
+fn are_distinct(seeds: &[u64]) -> bool {
+    seeds.iter().enumerate().all(|(place, seed)| !seeds[..place].contains(seed))
+}
+
 impl CrossvalFile {
     /// Checks ranges and names.
     pub fn check(&self) -> Result<()> {
@@ -46,16 +50,19 @@ impl CrossvalFile {
             "a number above 0 and at most 1 (1: all patients)",
         )?;
         let seeds = &crossval.segmenter_seeds;
-        let distinct = seeds.iter().enumerate().all(|(i, seed)| !seeds[..i].contains(seed));
         let key = "crossval.segmenter_seeds";
-        require(!seeds.is_empty() && distinct, key, format!("{seeds:?}"), "at least one seed, and no seed twice")?;
+        require(
+            !seeds.is_empty() && are_distinct(seeds),
+            key,
+            format!("{seeds:?}"),
+            "at least one seed, and no seed twice",
+        )?;
         let generators = &crossval.generator_seeds;
-        let distinct = generators.iter().enumerate().all(|(i, seed)| !generators[..i].contains(seed));
         let expected = format!(
             "no seed twice, and at most as many as crossval.segmenter_seeds ({}), which are divided among the generators",
             seeds.len()
         );
-        let fits = distinct && generators.len() <= seeds.len();
+        let fits = are_distinct(generators) && generators.len() <= seeds.len();
         require(fits, "crossval.generator_seeds", format!("{generators:?}"), &expected)?;
         for (index, arm) in crossval.arms.iter().enumerate() {
             let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '+' | '.');

@@ -107,8 +107,7 @@ fn generator_run(out: &Path, fold: usize, name: &str) -> PathBuf {
 /// The paths at which a generator with this seed may lie in the folder of an experiment, or of a cross-validation with one or several
 /// generators of each arm.
 fn known_runs(out: &Path, fold: usize, name: &str, seed: u64) -> [PathBuf; 2] {
-    let folder = fold_folder(out, fold).join(GENERATORS).join(name);
-    [folder.join(RUN), folder.join(seed_folder(seed)).join(RUN)]
+    [generator_run(out, fold, name), generator_run(out, fold, &format!("{name}/{}", seed_folder(seed)))]
 }
 
 /// Whether a run was trained with `config` on `splits` to its end.

@@ -66,7 +66,7 @@ pub(super) fn of_crossval(request: &Request, device: &Device, observer: &dyn Obs
     pictures(&mut page, request, out, &file, Some(&found), device, observer);
     let title = "Do generated pairs help a segmenter?".to_owned();
     let json = json_of(&found)?;
-    Ok(finish(page, (title, &found.definition), &file.to_toml(), folds_facts(out), (json, file.crossval.generators())))
+    Ok(finish(page, (title, &found.definition), &file.to_toml(), folds_facts(out), json, file.crossval.generators()))
 }
 
 /// The page of an experiment.
@@ -123,7 +123,7 @@ pub(super) fn of_experiment(
     facts.extend(folds_facts(out));
     let title = identity.experiment.question().to_owned();
     let lead = format!("{} {}", notes(identity.budget, &identity.notes), first_sentence(&definition));
-    Ok(finish(page, (title, &lead), &settings, facts, (json, generators)))
+    Ok(finish(page, (title, &lead), &settings, facts, json, generators))
 }
 
 fn json_of<T: Serialize>(found: &T) -> Result<serde_json::Value> {
@@ -140,7 +140,8 @@ fn finish(
     (title, lead): (String, &str),
     settings: &str,
     facts: Vec<[String; 2]>,
-    (json, generators): (serde_json::Value, usize),
+    json: serde_json::Value,
+    generators: usize,
 ) -> Report {
     let mut limits = common_limits();
     if generators == 1 {
